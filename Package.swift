@@ -1,0 +1,117 @@
+// swift-tools-version: 6.2
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+func product(_ name: String, _ package: String) -> Target.Dependency {
+    .product(name: name, package: package)
+}
+
+let logging = product("Logging", "swift-log")
+let metrics = product("Metrics", "swift-metrics")
+let locks = product("NIOConcurrencyHelpers", "swift-nio")
+let nioCore = product("NIOCore", "swift-nio")
+let collections = product("DequeModule", "swift-collections")
+let lifecycle = product("ServiceLifecycle", "swift-service-lifecycle")
+let hummingbird = product("Hummingbird", "hummingbird")
+let httpClient = product("AsyncHTTPClient", "async-http-client")
+let httpTypes = product("HTTPTypes", "swift-http-types")
+let crypto = product("Crypto", "swift-crypto")
+let arguments = product("ArgumentParser", "swift-argument-parser")
+let configuration = product("Configuration", "swift-configuration")
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "call-scheduler",
+    products: [
+        .executable(name: "call-scheduler", targets: ["CallScheduler"]),
+        .library(name: "Postgres", targets: ["Postgres"]),
+        .library(name: "AMQP", targets: ["AMQP"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CLibPQ",
+            pkgConfig: "libpq",
+            providers: [.apt(["libpq-dev"])]
+        ),
+        .systemLibrary(
+            name: "CRabbitMQ",
+            pkgConfig: "librabbitmq",
+            providers: [.apt(["librabbitmq-dev"])]
+        ),
+        .target(
+            name: "Schemas",
+            path: "Schemas",
+            resources: [
+                .embedInCode("Postgres/0001_campaigns_contacts_attempts.sql"),
+                .embedInCode("Messages/dial-request.v1.json"),
+                .embedInCode("Messages/call-event.v1.json"),
+                .embedInCode("Messages/survey-event.v1.json"),
+            ],
+            swiftSettings: settings
+        ),
+        module("Postgres", ["CLibPQ", logging, locks, collections]),
+        module("AMQP", ["CRabbitMQ", logging, locks, collections]),
+        module("CallModel", []),
+        module("CallStore", ["CallModel", "Postgres", "Schemas", logging, locks, crypto]),
+        module("CallQueues", ["AMQP", "CallModel", logging]),
+        module("Telephony", ["CallModel", logging, httpClient, nioCore, crypto]),
+        module("Observability", [logging, metrics, hummingbird, lifecycle, locks]),
+        module(
+            "Selection",
+            ["CallModel", "CallStore", "CallQueues", "AMQP", "Observability", logging, metrics, lifecycle, locks]
+        ),
+        module(
+            "Dialing",
+            ["CallModel", "CallStore", "CallQueues", "AMQP", "Telephony", "Observability", logging, metrics, lifecycle, locks]
+        ),
+        module(
+            "Recording",
+            ["CallModel", "CallStore", "CallQueues", "AMQP", "Observability", logging, metrics, lifecycle, locks]
+        ),
+        module(
+            "Webhooks",
+            ["CallModel", "CallQueues", "AMQP", "Telephony", "Observability", logging, metrics, lifecycle, hummingbird, httpTypes]
+        ),
+        module("ProviderSimulator", [logging, hummingbird, httpTypes, httpClient, nioCore, crypto, lifecycle, locks]),
+        .executableTarget(
+            name: "CallScheduler",
+            dependencies: [
+                "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Observability", "Postgres", "ProviderSimulator",
+                "Recording", "Selection", "Telephony", "Webhooks",
+                arguments, configuration, httpClient, lifecycle, logging, metrics,
+            ],
+            swiftSettings: settings
+        ),
+    ]
+)

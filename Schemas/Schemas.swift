@@ -1,0 +1,39 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+/// The project's contracts, embedded in the binary: database migrations and message schemas.
+public enum Schemas {
+    /// One numbered, forward-only migration.
+    public struct Migration: Sendable {
+        /// Its number, from 1, without gaps.
+        public let number: Int
+        /// Its name, as in the file name.
+        public let name: String
+        /// The SQL script.
+        public let sql: String
+    }
+
+    /// All migrations in the order of their numbers.
+    public static var migrations: [Migration] {
+        [
+            Migration(
+                number: 1,
+                name: "campaigns_contacts_attempts",
+                sql: Self.text(PackageResources._0001_campaigns_contacts_attempts_sql)
+            )
+        ]
+    }
+
+    /// The JSON Schema of each message by its type, e.g. `dial-request.v1`.
+    public static var messages: [String: String] {
+        [
+            "dial-request.v1": Self.text(PackageResources.dial_request_v1_json),
+            "call-event.v1": Self.text(PackageResources.call_event_v1_json),
+            "survey-event.v1": Self.text(PackageResources.survey_event_v1_json),
+        ]
+    }
+
+    private static func text(_ bytes: [UInt8]) -> String {
+        String(decoding: bytes, as: UTF8.self)
+    }
+}

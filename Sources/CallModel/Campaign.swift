@@ -1,0 +1,116 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+public import Foundation
+
+/// Where a campaign stands.
+public enum CampaignStatus: String, Sendable, Codable, CaseIterable {
+    /// Being prepared; nothing is called.
+    case draft
+    /// Starts by itself at `starts_at`.
+    case scheduled
+    /// Contacts are being called.
+    case running
+    /// Stopped by an operator or by a fault; can be resumed.
+    case paused
+    /// Nothing is left to call.
+    case completed
+    /// Given up; cannot be resumed.
+    case cancelled
+}
+
+/// Where a contact stands.
+public enum ContactState: String, Sendable, Codable, CaseIterable {
+    /// Not called yet.
+    case pending
+    /// Claimed: waiting in the queue or being called.
+    case inProgress = "in_progress"
+    /// The interview took place.
+    case completed
+    /// The respondent declined.
+    case refused
+    /// The last attempt did not reach anybody; final when no further attempt is scheduled.
+    case notReached = "not_reached"
+    /// Must not be called.
+    case excluded
+}
+
+/// What an operator settles about a campaign.
+public struct CampaignSettings: Sendable, Equatable {
+    /// The unique name.
+    public var name: String
+    /// The language of the interview, e.g. `en`.
+    public var language: String = "en"
+    /// The trunk whose dialers call.
+    public var trunk: String = "default"
+    /// Higher goes first.
+    public var priority: Int = 0
+    /// 1 to 15.
+    public var maximumAttempts: Int = 3
+    /// Minutes between the end of an attempt and the next one.
+    public var retryIntervalMinutes: Int = 60
+    /// The daily calling window; nil calls at any time.
+    public var window: LocalTimeWindow? = LocalTimeWindow.standard
+    /// ISO weekdays, 1 is Monday.
+    public var callDays: [Int] = Array(1...7)
+    /// The IANA zone of contacts that have none of their own.
+    public var timeZone: String
+    /// At most this many calls of the campaign at once; nil leaves it to the trunk.
+    public var maximumConcurrentCalls: Int?
+    /// Seconds that the phone rings.
+    public var ringTimeoutSeconds: Int = 30
+    /// Seconds of the longest call.
+    public var maximumCallSeconds: Int = 600
+    /// The caller ID.
+    public var callerID: PhoneNumber?
+    /// Where the provider asks what to do once the call is answered.
+    public var answerURL: String?
+    /// When a scheduled campaign starts.
+    public var startsAt: Date?
+    /// When the campaign stops calling.
+    public var endsAt: Date?
+    /// Whether the provider shall tell people from machines.
+    public var detectsMachines: Bool = false
+
+    /// Creates settings with the defaults.
+    public init(name: String, timeZone: String) {
+        self.name = name
+        self.timeZone = timeZone
+    }
+
+    /// Everything that is wrong with these settings, each naming the option at fault.
+    public func faults() -> [String] {
+        var faults: [String] = []
+        func check(_ holds: Bool, _ fault: @autoclosure () -> String) {
+            if !holds { faults.append(fault()) }
+        }
+        check(!self.name.isEmpty && self.name.count <= 100, "name: must have 1 to 100 characters")
+        check(1...15 ~= self.maximumAttempts, "max-attempts: \(self.maximumAttempts) is not in 1…15")
+        check(0...525_600 ~= self.retryIntervalMinutes, "retry-interval-minutes: must be 0…525600")
+        check(!self.callDays.isEmpty, "call-days: no day is left to call on")
+        check(self.callDays.allSatisfy { 1...7 ~= $0 }, "call-days: weekdays are 1 (Monday) to 7 (Sunday)")
+        check(TimeZone(identifier: self.timeZone) != nil, "time-zone: '\(self.timeZone)' is not an IANA time zone")
+        check((self.maximumConcurrentCalls ?? 1) >= 1, "max-concurrent-calls: must be at least 1")
+        check(5...600 ~= self.ringTimeoutSeconds, "ring-timeout-seconds: \(self.ringTimeoutSeconds) is not in 5…600")
+        check(10...14_400 ~= self.maximumCallSeconds, "max-call-seconds: \(self.maximumCallSeconds) is not in 10…14400")
+        if let startsAt = self.startsAt, let endsAt = self.endsAt {
+            check(startsAt < endsAt, "ends-at: is not after starts-at")
+        }
+        if let answerURL = self.answerURL {
+            let url = URL(string: answerURL)
+            check(
+                url?.host != nil && ["http", "https"].contains(url?.scheme ?? ""),
+                "answer-url: must be an http or https URL"
+            )
+        }
+        let trunkIsPlain = self.trunk.utf8.allSatisfy { byte in
+            (0x61...0x7A).contains(byte) || (0x41...0x5A).contains(byte) || (0x30...0x39).contains(byte)
+                || byte == 0x2D || byte == 0x5F
+        }
+        check(
+            !self.trunk.isEmpty && self.trunk.count <= 60 && trunkIsPlain,
+            "trunk: must have 1 to 60 letters, digits, - or _"
+        )
+        return faults
+    }
+}

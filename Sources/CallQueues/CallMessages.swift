@@ -1,0 +1,76 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+public import AMQP
+public import CallModel
+public import Foundation
+
+/// Wraps the product's messages for the broker and unwraps them.
+public enum CallMessages {
+    /// A dial request, ready to be published to its trunk.
+    public static func publication(of request: DialRequest, trunk: String) throws -> AMQPPublication {
+        AMQPPublication(
+            message: try Self.message(request, type: DialRequest.messageType, id: request.callID),
+            exchange: CallTopology.dialExchange,
+            routingKey: trunk,
+            mandatory: true
+        )
+    }
+
+    /// A report about a call, ready to be published.
+    public static func publication(of event: CallEvent) throws -> AMQPPublication {
+        AMQPPublication(
+            message: try Self.message(event, type: CallEvent.messageType, id: event.eventID),
+            exchange: CallTopology.callEvents,
+            routingKey: CallTopology.callEvents,
+            mandatory: true
+        )
+    }
+
+    /// The end of a contact's story, ready to be published; not mandatory, because nobody needs to listen.
+    public static func publication(of event: SurveyEvent) throws -> AMQPPublication {
+        AMQPPublication(
+            message: try Self.message(event, type: SurveyEvent.messageType, id: event.eventID),
+            exchange: CallTopology.surveyEvents,
+            routingKey: event.kind.routingKey,
+            mandatory: false
+        )
+    }
+
+    /// A hint to a dialer, ready to be published; lost when the dialer is gone.
+    public static func publication(of hint: CallEndedHint, dialerID: String) throws -> AMQPPublication {
+        var message = try Self.message(hint, type: CallEndedHint.messageType, id: hint.callID)
+        message.isPersistent = false
+        return AMQPPublication(
+            message: message,
+            exchange: CallTopology.callEnded,
+            routingKey: dialerID,
+            mandatory: false
+        )
+    }
+
+    /// Reads a delivered message.
+    /// - Throws: `MessageFault` when it is poison.
+    public static func decode<Message: Decodable>(
+        _ type: Message.Type,
+        from delivery: AMQPDelivery,
+        as messageType: String
+    ) throws(MessageFault) -> Message {
+        try MessageCoding.decode(
+            type,
+            from: delivery.message.body,
+            messageType: delivery.message.type,
+            expectedType: messageType
+        )
+    }
+
+    private static func message(_ content: some Encodable, type: String, id: UUID) throws -> AMQPMessage {
+        var message = AMQPMessage(body: try MessageCoding.encode(content))
+        message.contentType = "application/json"
+        message.type = type
+        message.messageID = id.lowercased
+        message.timestamp = Date()
+        message.appID = "call-scheduler"
+        return message
+    }
+}

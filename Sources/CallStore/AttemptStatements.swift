@@ -1,0 +1,192 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import Postgres
+
+extension CallStore {
+    /// The second check, in the statement that creates the attempt.
+    ///
+    /// `$1` call ids, `$2` contact ids, `$3` expiries, `$4` dialer, `$5` trunk, `$6` margin in seconds.
+    static let beginAttempt = PostgresStatement(
+        name: "begin_attempt",
+        """
+        with request as materialized (
+            select r.call_id, r.contact_id, r.expires_at
+            from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as r (call_id, contact_id, expires_at))
+        -- Ordered, so that two batches with contacts in common wait for each other instead of dead-locking.
+        , claim as materialized (
+            select c.id, c.call_id, c.campaign_id, c.phone_number, c.attempts_count, c.time_zone, c.do_not_call,
+                c.state, c.prior_state
+            from contacts c
+            where c.id = any ($2::uuid[])
+            order by c.id
+            for no key update of c)
+        , judged as materialized (
+            select r.call_id, r.contact_id, c.campaign_id, c.phone_number, c.attempts_count, k.caller_id, k.answer_url,
+                k.ring_timeout_seconds, k.max_call_seconds, k.detects_machines,
+                case
+                    when c.call_id is distinct from r.call_id then 'stale'
+                    when c.prior_state is null then 'exists'
+                    when c.do_not_call or exists (
+                        select from exclusion_list_entries e where e.phone_number = c.phone_number)
+                        then 'excluded'
+                    when k.status <> 'running' then 'campaign_not_running'
+                    when k.ends_at <= now() then 'campaign_ended'
+                    when exists (select from trunks t where t.name = $5 and t.paused_at is not null)
+                        then 'trunk_paused'
+                    when c.attempts_count >= k.max_attempts then 'attempts_used_up'
+                    when call_window_closes_at(
+                        k.allowed_call_start_local, k.allowed_call_end_local, k.call_days,
+                        coalesce(c.time_zone, k.time_zone), now()) is null
+                        then 'window_closed'
+                    when r.expires_at <= now() then 'request_expired'
+                    when k.caller_id is null or k.answer_url is null then 'campaign_incomplete'
+                    else 'allowed'
+                end as verdict
+            from request r
+            left join claim c on c.id = r.contact_id
+            left join campaigns k on k.id = c.campaign_id)
+        , inserted as (
+            insert into call_attempts (
+                call_id, contact_id, campaign_id, attempt_number, phone_number, dialer_id, status, deadline_at)
+            select j.call_id, j.contact_id, j.campaign_id, j.attempts_count + 1, j.phone_number, $4, 'placing',
+                now() + make_interval(secs => j.ring_timeout_seconds + j.max_call_seconds + $6)
+            from judged j
+            where j.verdict = 'allowed'
+            order by j.phone_number
+            on conflict do nothing
+            returning call_id, contact_id, deadline_at)
+        , charged as (
+            update contacts c
+            set attempts_count = c.attempts_count + 1, last_attempt_at = now(), prior_state = null
+            where c.id = any (array(select contact_id from inserted)))
+        -- The number is being called already, for another campaign or a duplicate: come back in a minute.
+        , busy as (
+            update contacts c
+            set state = c.prior_state, prior_state = null, call_id = null, lease_until = null,
+                next_attempt_at = now() + interval '1 minute'
+            where c.id = any (array(
+                select j.contact_id from judged j
+                where j.verdict = 'allowed' and j.call_id not in (select i.call_id from inserted i))))
+        , given_back as (
+            update contacts c
+            set state = c.prior_state, prior_state = null, call_id = null, lease_until = null
+            where c.id = any (array(
+                select j.contact_id from judged j
+                where j.verdict not in ('allowed', 'stale', 'exists', 'excluded', 'attempts_used_up'))))
+        , excluded as (
+            update contacts c
+            set state = 'excluded', prior_state = null, call_id = null, lease_until = null, next_attempt_at = null
+            where c.id = any (array(select j.contact_id from judged j where j.verdict = 'excluded')))
+        , used_up as (
+            update contacts c
+            set state = 'not_reached', prior_state = null, call_id = null, lease_until = null, next_attempt_at = null
+            where c.id = any (array(select j.contact_id from judged j where j.verdict = 'attempts_used_up')))
+        select j.call_id,
+            case
+                when i.call_id is not null then 'created'
+                when j.verdict = 'allowed' then 'number_busy'
+                else j.verdict
+            end,
+            j.phone_number, j.caller_id, j.answer_url, j.ring_timeout_seconds::bigint, j.max_call_seconds::bigint,
+            j.detects_machines, i.deadline_at
+        from judged j
+        left join inserted i on i.call_id = j.call_id
+        """
+    )
+
+    private static let openColumns = """
+        a.call_id, a.phone_number, coalesce(k.caller_id, a.phone_number), a.provider_call_id, a.status, a.started_at,
+        a.deadline_at, k.ring_timeout_seconds::bigint, now()
+        """
+
+    static let adoptAttempts = PostgresStatement(
+        name: "adopt_attempts",
+        """
+        update call_attempts a
+        set dialer_id = $2
+        from campaigns k
+        where a.call_id = any ($1::uuid[]) and a.ended_at is null and k.id = a.campaign_id
+        returning \(CallStore.openColumns)
+        """
+    )
+
+    static let attemptsOfDialer = PostgresStatement(
+        name: "attempts_of_dialer",
+        """
+        select \(CallStore.openColumns)
+        from call_attempts a
+        join campaigns k on k.id = a.campaign_id
+        where a.ended_at is null and a.dialer_id = $1
+        """
+    )
+
+    static let endedAmong = PostgresStatement(
+        name: "ended_among",
+        "select call_id from call_attempts where call_id = any ($1::uuid[]) and ended_at is not null"
+    )
+
+    static let cancelAmong = PostgresStatement(
+        name: "cancel_among",
+        """
+        select a.call_id
+        from call_attempts a
+        join campaigns k on k.id = a.campaign_id
+        join contacts c on c.id = a.contact_id
+        left join trunks t on t.name = k.trunk
+        where a.call_id = any ($1::uuid[]) and a.ended_at is null and a.status in ('placed', 'unknown')
+            and (k.status <> 'running' or t.paused_at is not null or c.state = 'excluded'
+                or call_window_closes_at(
+                    k.allowed_call_start_local, k.allowed_call_end_local, k.call_days,
+                    coalesce(c.time_zone, k.time_zone), now()) is null
+                or exists (select from exclusion_list_entries e where e.phone_number = a.phone_number))
+        """
+    )
+
+    static let markAttemptsPlaced = PostgresStatement(
+        name: "mark_attempts_placed",
+        """
+        update call_attempts a
+        set provider_call_id = coalesce(a.provider_call_id, p.provider_call_id),
+            placed_at = coalesce(a.placed_at, now()),
+            provider_raw_status = case when a.report_rank = 0 then p.raw_status else a.provider_raw_status end,
+            status = case when a.status in ('placing', 'unknown') then 'placed' else a.status end
+        from unnest($1::uuid[], $2::text[], $3::text[]) as p (call_id, provider_call_id, raw_status)
+        where a.call_id = p.call_id and a.call_id = any ($1::uuid[])
+        """
+    )
+
+    static let markAttemptUnknown = PostgresStatement(
+        name: "mark_attempt_unknown",
+        """
+        update call_attempts
+        set status = 'unknown', error_code = $2
+        where call_id = $1 and status = 'placing'
+        """
+    )
+
+    /// A contact that was excluded meanwhile stays excluded.
+    static let revertUnplaced = PostgresStatement(
+        name: "revert_unplaced",
+        """
+        with closed as (
+            update call_attempts
+            set status = 'ended', ended_at = now(), outcome = 'failed', error_code = $2, counted = false
+            where call_id = $1 and status = 'placing' and report_rank = 0
+            returning call_id, contact_id)
+        , given_back as (
+            update contacts c
+            set state = case
+                    when c.state <> 'in_progress' then c.state
+                    when c.attempts_count <= 1 then 'pending'
+                    else 'not_reached'
+                end,
+                next_attempt_at = case
+                    when c.state = 'in_progress' then now() + make_interval(secs => $3)
+                end,
+                attempts_count = greatest(0, c.attempts_count - 1), call_id = null, lease_until = null
+            where c.id = (select contact_id from closed) and c.call_id = $1)
+        select call_id from closed
+        """
+    )
+}

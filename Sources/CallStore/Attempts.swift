@@ -1,0 +1,203 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+public import CallModel
+public import Foundation
+import Postgres
+
+extension CallStore {
+    /// What a Dialer needs to place one call. Exists only for an attempt whose row is committed.
+    public struct AttemptDetails: Sendable {
+        /// The contact's number.
+        public let phoneNumber: PhoneNumber
+        /// The campaign's caller ID.
+        public let callerID: PhoneNumber
+        /// The campaign's answer URL.
+        public let answerURL: String
+        /// How long the phone rings.
+        public let ringTimeout: Duration
+        /// The longest call after the answer.
+        public let maximumCallDuration: Duration
+        /// Whether the provider shall tell people from machines.
+        public let detectsMachines: Bool
+        /// When the call must have ended.
+        public let deadline: Date
+    }
+
+    /// An open attempt that somebody has to watch.
+    public struct OpenAttempt: Sendable {
+        /// The call.
+        public let callID: UUID
+        /// The number that is being called.
+        public let phoneNumber: PhoneNumber
+        /// The caller ID that it is called with.
+        public let callerID: PhoneNumber
+        /// The provider's id, when known.
+        public let providerCallID: String?
+        /// The attempt's status.
+        public let status: String
+        /// When the row was made.
+        public let startedAt: Date
+        /// When the call must have ended.
+        public let deadline: Date
+        /// How long the phone rings.
+        public let ringTimeout: Duration
+        /// The database's clock at the time of the question.
+        public let now: Date
+    }
+
+    /// What became of a request to create an attempt.
+    public enum AttemptVerdict: Sendable {
+        /// The row is committed: place the call now, once.
+        case created(AttemptDetails)
+        /// The row exists and the call is not over: adopt it, never place it.
+        case exists(OpenAttempt)
+        /// The claim no longer holds, or the call is over: nothing to do.
+        case stale
+        /// The claim was given back, for this reason.
+        case notAllowed(String)
+    }
+
+    /// One wish to create an attempt.
+    public struct AttemptRequest: Sendable {
+        /// The claim's id.
+        public let callID: UUID
+        /// The claimed contact.
+        public let contactID: UUID
+        /// After this instant the request must not be dialed.
+        public let expiresAt: Date
+
+        /// Creates a wish.
+        public init(callID: UUID, contactID: UUID, expiresAt: Date) {
+            self.callID = callID
+            self.contactID = contactID
+            self.expiresAt = expiresAt
+        }
+    }
+
+    /// Creates attempts for claims that still hold and calls that are still allowed; gives the other claims back.
+    /// - Parameters:
+    ///   - requests: The wishes.
+    ///   - dialerID: Who will place and watch the calls.
+    ///   - trunk: The dialer's trunk; a paused trunk places nothing.
+    ///   - margin: Added to ring timeout and call length to make the deadline.
+    /// - Returns: A verdict for each request, in order.
+    /// - Throws: `PostgresError`; nothing was created then, or it is found as existing later.
+    public func beginAttempts(
+        _ requests: [AttemptRequest],
+        dialerID: String,
+        trunk: String,
+        margin: Duration
+    ) async throws -> [AttemptVerdict] {
+        guard !requests.isEmpty else { return [] }
+        let result = try await self.client.execute(
+            Self.beginAttempt,
+            [
+                requests.map(\.callID), requests.map(\.contactID), requests.map(\.expiresAt),
+                dialerID, trunk, margin.inSeconds,
+            ]
+        )
+        var verdicts: [UUID: AttemptVerdict] = [:]
+        var adopted: [UUID] = []
+        for index in 0..<result.count {
+            let row = result[index]
+            let callID = try row.decode(UUID.self, at: 0)
+            switch try row.decode(String.self, at: 1) {
+            case "created": verdicts[callID] = .created(try Self.details(row))
+            case "exists": adopted.append(callID)
+            case "stale": verdicts[callID] = .stale
+            case let reason: verdicts[callID] = .notAllowed(reason)
+            }
+        }
+        for attempt in try await self.adopt(adopted, dialerID: dialerID) {
+            verdicts[attempt.callID] = .exists(attempt)
+        }
+        return requests.map { verdicts[$0.callID] ?? .stale }
+    }
+
+    /// Takes over open attempts.
+    /// - Returns: Those that are still open.
+    /// - Throws: `PostgresError`.
+    public func adopt(_ callIDs: [UUID], dialerID: String) async throws -> [OpenAttempt] {
+        guard !callIDs.isEmpty else { return [] }
+        return try await self.client.execute(Self.adoptAttempts, [callIDs, dialerID]).map(Self.openAttempt)
+    }
+
+    /// The open attempts of one dialer, to seed its slots after a restart under the same id.
+    /// - Throws: `PostgresError`.
+    public func openAttempts(dialerID: String) async throws -> [OpenAttempt] {
+        try await self.client.execute(Self.attemptsOfDialer, [dialerID]).map(Self.openAttempt)
+    }
+
+    /// Which of these calls are over.
+    /// - Throws: `PostgresError`.
+    public func endedCalls(among callIDs: [UUID]) async throws -> [UUID] {
+        guard !callIDs.isEmpty else { return [] }
+        return try await self.client.execute(Self.endedAmong, [callIDs]).map { try $0.decode(UUID.self, at: 0) }
+    }
+
+    /// Open calls that must not ring any more: their campaign was paused, cancelled or ended, or the number excluded.
+    /// - Returns: The subset of `callIDs` that has not been answered and should be canceled at the provider.
+    /// - Throws: `PostgresError`.
+    public func callsToCancel(among callIDs: [UUID]) async throws -> [UUID] {
+        guard !callIDs.isEmpty else { return [] }
+        return try await self.client.execute(Self.cancelAmong, [callIDs]).map { try $0.decode(UUID.self, at: 0) }
+    }
+
+    /// Stores the provider's ids of accepted calls.
+    /// - Throws: `PostgresError`.
+    public func markPlaced(_ calls: [(callID: UUID, providerCallID: String, rawStatus: String)]) async throws {
+        guard !calls.isEmpty else { return }
+        try await self.client.execute(
+            Self.markAttemptsPlaced,
+            [calls.map(\.callID), calls.map(\.providerCallID), calls.map(\.rawStatus)]
+        )
+    }
+
+    /// Notes that nobody knows whether the phone rings. Only a report or a look-up resolves it.
+    /// - Throws: `PostgresError`.
+    public func markUnknown(callID: UUID, errorCode: String) async throws {
+        try await self.client.execute(Self.markAttemptUnknown, [callID, errorCode])
+    }
+
+    /// Closes an attempt for which the provider definitely placed nothing, and gives its contact back uncharged.
+    /// - Parameters:
+    ///   - callID: The call.
+    ///   - errorCode: Why; stored with the attempt.
+    ///   - backOff: How long the contact rests.
+    /// - Returns: False when the attempt was not waiting for the provider's answer any more; nothing has changed then.
+    /// - Throws: `PostgresError`.
+    @discardableResult
+    public func revertAttempt(callID: UUID, errorCode: String, backOff: Duration) async throws -> Bool {
+        try await self.client.execute(
+            Self.revertUnplaced,
+            [callID, errorCode, backOff.inSeconds]
+        ).count > 0
+    }
+
+    private static func details(_ row: PostgresRow) throws -> AttemptDetails {
+        AttemptDetails(
+            phoneNumber: try PhoneNumber(row.decode(String.self, at: 2)),
+            callerID: try PhoneNumber(row.decode(String.self, at: 3)),
+            answerURL: try row.decode(String.self, at: 4),
+            ringTimeout: .seconds(try row.decode(Int.self, at: 5)),
+            maximumCallDuration: .seconds(try row.decode(Int.self, at: 6)),
+            detectsMachines: try row.decode(Bool.self, at: 7),
+            deadline: try row.decode(Date.self, at: 8)
+        )
+    }
+
+    private static func openAttempt(_ row: PostgresRow) throws -> OpenAttempt {
+        OpenAttempt(
+            callID: try row.decode(UUID.self, at: 0),
+            phoneNumber: try PhoneNumber(row.decode(String.self, at: 1)),
+            callerID: try PhoneNumber(row.decode(String.self, at: 2)),
+            providerCallID: try row.decode(String?.self, at: 3),
+            status: try row.decode(String.self, at: 4),
+            startedAt: try row.decode(Date.self, at: 5),
+            deadline: try row.decode(Date.self, at: 6),
+            ringTimeout: .seconds(try row.decode(Int.self, at: 7)),
+            now: try row.decode(Date.self, at: 8)
+        )
+    }
+}

@@ -1,0 +1,146 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+public import CallModel
+public import Foundation
+import Postgres
+
+extension CallStore {
+    /// A contact as read from a file, checked.
+    public struct NewContact: Sendable {
+        /// Its id in the system that it comes from.
+        public var externalID: String?
+        /// The number.
+        public var phoneNumber: PhoneNumber
+        /// The e-mail address.
+        public var email: String?
+        /// The language to interview in.
+        public var language: String?
+        /// Whether consent is on record.
+        public var hasPriorConsent: Bool
+        /// Whether the contact must not be called.
+        public var doNotCall: Bool
+        /// The IANA zone; nil for the campaign's.
+        public var timeZone: String?
+
+        /// Creates a contact.
+        public init(
+            externalID: String?,
+            phoneNumber: PhoneNumber,
+            email: String?,
+            language: String?,
+            hasPriorConsent: Bool,
+            doNotCall: Bool,
+            timeZone: String?
+        ) {
+            self.externalID = externalID
+            self.phoneNumber = phoneNumber
+            self.email = email
+            self.language = language
+            self.hasPriorConsent = hasPriorConsent
+            self.doNotCall = doNotCall
+            self.timeZone = timeZone
+        }
+    }
+
+    /// What an import of contacts brought.
+    public struct ImportCount: Sendable, Equatable {
+        /// New contacts.
+        public var added = 0
+        /// Of these, excluded from the start: on the exclusion list or marked do-not-call.
+        public var excluded = 0
+    }
+
+    /// The zone names that the database knows.
+    /// - Throws: `PostgresError`.
+    public func timeZones() async throws -> Set<String> {
+        Set(try await self.client.execute(Self.selectTimeZones).map { try $0.decode(String.self, at: 0) })
+    }
+
+    /// Adds contacts to a campaign in one transaction. A number that the campaign has already is left as it is.
+    /// - Throws: `PostgresError`.
+    public func addContacts(_ contacts: [NewContact], campaign: UUID) async throws -> ImportCount {
+        guard !contacts.isEmpty else { return ImportCount() }
+        return try await self.client.withTransaction { connection in
+            try await connection.execute(Self.createStaging)
+            _ = try await connection.copyIn(Self.copyStaging) { writer in
+                var bytes: [UInt8] = []
+                bytes.reserveCapacity(contacts.count * 96)
+                for contact in contacts { Self.append(contact, to: &bytes) }
+                try await writer.write(bytes)
+            }
+            try await connection.execute(Self.addZones, [campaign])
+            let row = try await connection.execute(Self.insertContacts, [campaign]).first
+            try await connection.execute(Self.dropStaging)
+            return ImportCount(
+                added: try row?.decode(Int.self, at: 0) ?? 0,
+                excluded: try row?.decode(Int.self, at: 1) ?? 0
+            )
+        }
+    }
+
+    private static func append(_ contact: NewContact, to bytes: inout [UInt8]) {
+        func field(_ value: String?, last: Bool = false) {
+            bytes.append(contentsOf: PostgresCopyWriter.textField(value))
+            bytes.append(last ? 0x0A : 0x09)
+        }
+        field(contact.externalID)
+        field(contact.phoneNumber.e164)
+        field(contact.email)
+        field(contact.language)
+        field(contact.hasPriorConsent ? "t" : "f")
+        field(contact.doNotCall ? "t" : "f")
+        field(contact.timeZone, last: true)
+    }
+
+    private static let selectTimeZones = PostgresStatement(
+        name: "select_time_zones",
+        "select name from pg_timezone_names where name not like 'posix/%' and name not like 'right/%'"
+    )
+
+    private static let createStaging = PostgresStatement(
+        """
+        create temporary table import_rows (
+            external_contact_id text, phone_number text, email text, preferred_language text,
+            has_prior_consent boolean, do_not_call boolean, time_zone text
+        ) on commit drop
+        """,
+        prepared: false
+    )
+
+    private static let copyStaging = """
+        copy import_rows (external_contact_id, phone_number, email, preferred_language, has_prior_consent, do_not_call,
+            time_zone) from stdin
+        """
+
+    private static let dropStaging = PostgresStatement("drop table import_rows", prepared: false)
+
+    private static let addZones = PostgresStatement(
+        """
+        insert into campaign_time_zones (campaign_id, time_zone)
+        select distinct $1::uuid, coalesce(time_zone, '') from import_rows
+        order by 2
+        on conflict do nothing
+        """,
+        prepared: false
+    )
+
+    private static let insertContacts = PostgresStatement(
+        """
+        with added as (
+            insert into contacts (
+                campaign_id, external_contact_id, phone_number, email, preferred_language, has_prior_consent,
+                do_not_call, time_zone, state, next_attempt_at)
+            select $1::uuid, r.external_contact_id, r.phone_number, r.email, r.preferred_language,
+                r.has_prior_consent, r.do_not_call, r.time_zone,
+                case when r.do_not_call or e.phone_number is not null then 'excluded' else 'pending' end,
+                case when r.do_not_call or e.phone_number is not null then null else now() end
+            from import_rows r
+            left join exclusion_list_entries e on e.phone_number = r.phone_number
+            on conflict (campaign_id, phone_number) do nothing
+            returning state)
+        select count(*), count(*) filter (where state = 'excluded') from added
+        """,
+        prepared: false
+    )
+}

@@ -1,0 +1,128 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import Postgres
+
+extension CallStore {
+    /// Ranks are those of `CallStatus.rank`: 1–2 accepted, 3 ringing, 4 answered, 5 and above ended.
+    ///
+    /// `$1` call ids, `$2` provider ids, `$3` ranks, `$4` error codes, `$5` raw statuses, `$6` answered by,
+    /// `$7` answered at, `$8` whether the error means that the number cannot exist.
+    static let recordReports = PostgresStatement(
+        name: "record_reports",
+        """
+        with report as materialized (
+            select *
+            from unnest(
+                $1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::bool[])
+                as r (call_id, provider_call_id, rank, error_code, raw_status, answered_by, answered_at, is_permanent))
+        , before as materialized (
+            select a.id, a.call_id, a.report_rank, a.status, a.answered_by, a.outcome
+            from call_attempts a
+            where a.call_id = any ($1::uuid[])
+            order by a.call_id
+            for no key update)
+        , merged as materialized (
+            select b.id, b.call_id, b.outcome as old_outcome, r.is_permanent,
+                greatest(b.report_rank, r.rank) as rank, r.rank > b.report_rank as is_stronger,
+                -- The most certain of the two, so that the order does not matter.
+                case greatest(
+                    array_position(array['unknown', 'human', 'fax', 'machine'], b.answered_by),
+                    array_position(array['unknown', 'human', 'fax', 'machine'], r.answered_by))
+                    when 1 then 'unknown' when 2 then 'human' when 3 then 'fax' when 4 then 'machine'
+                end as answered_by,
+                r.provider_call_id, r.error_code, r.raw_status, r.answered_at
+            from before b
+            join report r on r.call_id = b.call_id)
+        , applied as (
+            update call_attempts a
+            set report_rank = m.rank,
+                status = case
+                    when a.status = 'ended' or m.rank >= 5 then 'ended'
+                    when m.rank = 4 then 'answered'
+                    when m.rank = 3 then 'ringing'
+                    else 'placed'
+                end,
+                provider_call_id = coalesce(a.provider_call_id, m.provider_call_id),
+                placed_at = coalesce(a.placed_at, now()),
+                answered_by = m.answered_by,
+                answered_at = least(a.answered_at, m.answered_at),
+                ended_at = case when m.rank >= 5 then coalesce(a.ended_at, now()) else a.ended_at end,
+                outcome = case
+                    when m.rank < 5 then a.outcome
+                    when a.outcome = 'refused' then 'refused'
+                    when m.rank = 10 and m.answered_by in ('machine', 'fax') then 'answering_machine'
+                    when m.rank = 10 then 'completed'
+                    when m.rank = 9 then 'busy'
+                    when m.rank = 8 then 'no_answer'
+                    else 'failed'
+                end,
+                counted = a.counted or m.rank >= 2,
+                error_code = case when m.is_stronger then m.error_code else a.error_code end,
+                provider_raw_status = case when m.is_stronger then m.raw_status else a.provider_raw_status end
+            from merged m
+            where a.id = m.id and a.call_id = any ($1::uuid[])
+            returning a.call_id, a.contact_id, a.campaign_id, a.dialer_id, a.ended_at, a.outcome,
+                m.is_stronger, m.old_outcome, m.is_permanent)
+        , ended as materialized (
+            select p.*
+            from applied p
+            where p.ended_at is not null and p.outcome is distinct from p.old_outcome)
+        -- A contact moves when its own call ends; a late "completed" of an earlier call also settles it.
+        , moved as (
+            update contacts c
+            set state = case
+                    when c.state in ('completed', 'refused', 'excluded') then c.state
+                    when e.outcome in ('completed', 'refused') then e.outcome
+                    else 'not_reached'
+                end,
+                next_attempt_at = case
+                    when c.state in ('completed', 'refused', 'excluded') or e.outcome in ('completed', 'refused')
+                        or e.is_permanent or c.attempts_count >= k.max_attempts
+                        then null
+                    else e.ended_at + make_interval(mins => k.retry_interval_minutes)
+                end,
+                last_outcome = e.outcome,
+                prior_state = null,
+                call_id = case when c.call_id = e.call_id or c.prior_state is not null then null else c.call_id end,
+                lease_until = case
+                    when c.call_id = e.call_id or c.prior_state is not null then null else c.lease_until
+                end
+            from ended e
+            join campaigns k on k.id = e.campaign_id
+            where c.id = e.contact_id and c.id = any (array(select contact_id from ended))
+                and (c.call_id = e.call_id
+                    or e.outcome in ('completed', 'refused') and c.state in ('pending', 'not_reached', 'in_progress'))
+            returning c.id, c.campaign_id, c.external_contact_id, c.attempts_count, c.state, c.next_attempt_at,
+                e.call_id, e.ended_at)
+        , announced as (
+            insert into survey_events (kind, call_id, contact_id, campaign_id, external_contact_id, attempts, occurred_at)
+            select m.state, m.call_id, m.id, m.campaign_id, m.external_contact_id, m.attempts_count, m.ended_at
+            from moved m
+            where m.state in ('completed', 'refused') or m.state = 'not_reached' and m.next_attempt_at is null
+            on conflict (contact_id, kind) do nothing
+            returning *)
+        select p.call_id, p.dialer_id, p.ended_at is not null, p.is_stronger,
+            case when p.ended_at is not null and p.outcome is distinct from p.old_outcome then p.outcome end,
+            s.event_id, s.kind, s.contact_id, s.campaign_id, s.external_contact_id, s.attempts::bigint, s.occurred_at
+        from applied p
+        left join announced s on s.call_id = p.call_id
+        """
+    )
+
+    static let unpublishedEvents = PostgresStatement(
+        name: "unpublished_events",
+        """
+        select event_id, call_id, kind, contact_id, campaign_id, external_contact_id, attempts::bigint, occurred_at
+        from survey_events
+        where published_at is null and occurred_at < now() - make_interval(secs => $1)
+        order by occurred_at
+        limit $2
+        """
+    )
+
+    static let markEventsPublished = PostgresStatement(
+        name: "mark_events_published",
+        "update survey_events set published_at = now() where event_id = any ($1::uuid[]) and published_at is null"
+    )
+}

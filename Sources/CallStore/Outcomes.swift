@@ -1,0 +1,100 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+public import CallModel
+public import Foundation
+import Postgres
+
+extension CallStore {
+    /// What the recording of a batch of reports brought.
+    public struct RecordedBatch: Sendable {
+        /// Calls that are over, with the dialer that holds each.
+        public var ended: [(callID: UUID, dialerID: String)] = []
+        /// How many reports told something new.
+        public var changed = 0
+        /// Reports about calls that nobody here has made.
+        public var unknownCalls: [UUID] = []
+        /// The ends of contacts' stories, to be published.
+        public var surveyEvents: [SurveyEvent] = []
+        /// The outcomes that were recorded now, by kind.
+        public var outcomes: [CallOutcome: Int] = [:]
+    }
+
+    /// Applies reports: monotonic, so that any order and any repetition of a call's reports gives the same row; moves
+    /// the contacts; writes survey events to the outbox. One transaction.
+    /// - Parameter reports: One report per call; merge several with ``CallReport/merge(_:)``.
+    /// - Throws: `PostgresError`; nothing was recorded then.
+    public func record(_ reports: [CallReport]) async throws -> RecordedBatch {
+        var batch = RecordedBatch()
+        guard !reports.isEmpty else { return batch }
+        let result = try await self.client.execute(
+            Self.recordReports,
+            [
+                reports.map(\.callID), reports.map(\.providerCallID), reports.map { $0.status.rank },
+                reports.map(\.errorCode), reports.map(\.rawStatus), reports.map { $0.answeredBy?.rawValue },
+                reports.map(\.answeredAt), reports.map { PermanentFailure.matches(errorCode: $0.errorCode) },
+            ]
+        )
+        var known: Set<UUID> = []
+        for index in 0..<result.count {
+            let row = result[index]
+            let callID = try row.decode(UUID.self, at: 0)
+            known.insert(callID)
+            if try row.decode(Bool.self, at: 2) {
+                batch.ended.append((callID, try row.decode(String.self, at: 1)))
+            }
+            if try row.decode(Bool.self, at: 3) { batch.changed += 1 }
+            if let outcome = try row.decode(String?.self, at: 4).flatMap(CallOutcome.init(rawValue:)) {
+                batch.outcomes[outcome, default: 0] += 1
+            }
+            if let eventID = try row.decode(UUID?.self, at: 5) {
+                batch.surveyEvents.append(try Self.surveyEvent(row, eventID: eventID, callID: callID, from: 6))
+            }
+        }
+        batch.unknownCalls = reports.map(\.callID).filter { !known.contains($0) }
+        return batch
+    }
+
+    /// Survey events that were recorded and not seen to be published.
+    /// - Parameter age: Only those at least this old, so that the regular path has had its chance.
+    /// - Throws: `PostgresError`.
+    public func unpublishedSurveyEvents(olderThan age: Duration, limit: Int = 500) async throws -> [SurveyEvent] {
+        try await self.client.execute(Self.unpublishedEvents, [age.inSeconds, limit]).map { row in
+            try Self.surveyEvent(
+                row,
+                eventID: row.decode(UUID.self, at: 0),
+                callID: row.decode(UUID.self, at: 1),
+                from: 2
+            )
+        }
+    }
+
+    /// Notes that the broker has confirmed these events.
+    /// - Throws: `PostgresError`.
+    public func markPublished(_ eventIDs: [UUID]) async throws {
+        guard !eventIDs.isEmpty else { return }
+        try await self.client.execute(Self.markEventsPublished, [eventIDs])
+    }
+
+    private static func surveyEvent(
+        _ row: PostgresRow,
+        eventID: UUID,
+        callID: UUID,
+        from column: Int
+    ) throws -> SurveyEvent {
+        let kind = try row.decode(String.self, at: column)
+        guard let kind = SurveyEvent.Kind(rawValue: kind) else {
+            throw StoreError(code: .schemaMismatch, message: "survey_events.kind holds '\(kind)', which is unknown here")
+        }
+        return SurveyEvent(
+            eventID: eventID,
+            kind: kind,
+            callID: callID,
+            contactID: try row.decode(UUID.self, at: column + 1),
+            campaignID: try row.decode(UUID.self, at: column + 2),
+            externalContactID: try row.decode(String?.self, at: column + 3),
+            attempts: try row.decode(Int.self, at: column + 4),
+            occurredAt: try row.decode(Date.self, at: column + 5)
+        )
+    }
+}

@@ -1,0 +1,176 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+public import CallModel
+public import Foundation
+import Postgres
+
+extension CallStore {
+    /// A campaign in figures.
+    public struct CampaignReport: Sendable {
+        /// Contacts by state.
+        public var contacts: [ContactState: Int] = [:]
+        /// Contacts in `not_reached` that have no attempt left.
+        public var exhausted = 0
+        /// Ended attempts that were charged, by outcome.
+        public var attempts: [CallOutcome: Int] = [:]
+        /// Attempts for which the provider definitely placed nothing.
+        public var notPlaced = 0
+        /// Attempts that are not over.
+        public var openAttempts = 0
+        /// Contacts that were reached by a person at least once.
+        public var reached = 0
+
+        /// Contacts whose story is not over.
+        public var open: Int {
+            self[.pending] + self[.inProgress] + self[.notReached] - self.exhausted
+        }
+
+        /// All contacts.
+        public var total: Int { self.contacts.values.reduce(0, +) }
+
+        /// Contacts in one state.
+        public subscript(state: ContactState) -> Int { self.contacts[state] ?? 0 }
+
+        /// Contacts reached, as a share of those that may be called.
+        public var reachRate: Double? {
+            let base = self.total - self[.excluded]
+            return base > 0 ? Double(self.reached) / Double(base) : nil
+        }
+
+        /// Contacts completed, as a share of those that may be called.
+        public var completionRate: Double? {
+            let base = self.total - self[.excluded]
+            return base > 0 ? Double(self[.completed]) / Double(base) : nil
+        }
+    }
+
+    /// One attempt as evidence, for comparing with a provider's own record.
+    public struct AttemptRecord: Sendable {
+        /// The call.
+        public let callID: UUID
+        /// The number that was called.
+        public let phoneNumber: String
+        /// The provider's id of the call.
+        public let providerCallID: String?
+        /// When the row was made.
+        public let startedAt: Date
+        /// How it ended.
+        public let outcome: CallOutcome?
+        /// Whether it was charged.
+        public let isCounted: Bool
+        /// The error code, if any.
+        public let errorCode: String?
+    }
+
+    /// The figures of one campaign.
+    /// - Throws: `PostgresError`.
+    public func report(campaign: UUID) async throws -> CampaignReport {
+        var report = CampaignReport()
+        let contacts = try await self.client.execute(Self.contactCounts, [campaign])
+        for index in 0..<contacts.count {
+            let row = contacts[index]
+            let count = try row.decode(Int.self, at: 1)
+            if let state = ContactState(rawValue: try row.decode(String.self, at: 0)) {
+                report.contacts[state] = count
+            }
+            report.exhausted += try row.decode(Int.self, at: 2)
+        }
+        let attempts = try await self.client.execute(Self.attemptCounts, [campaign])
+        for index in 0..<attempts.count {
+            let row = attempts[index]
+            let count = try row.decode(Int.self, at: 2)
+            guard let outcome = try row.decode(String?.self, at: 0).flatMap(CallOutcome.init(rawValue:)) else {
+                report.openAttempts += count
+                continue
+            }
+            if try row.decode(Bool.self, at: 1) {
+                report.attempts[outcome, default: 0] += count
+            } else {
+                report.notPlaced += count
+            }
+        }
+        report.reached = try await self.client.execute(Self.reachedCount, [campaign])
+            .first?.decode(Int.self, at: 0) ?? 0
+        return report
+    }
+
+    /// How many calls are open now, by trunk.
+    /// - Throws: `PostgresError`.
+    public func openCallsByTrunk() async throws -> [String: Int] {
+        let rows = try await self.client.execute(Self.openByTrunk).map { row in
+            (try row.decode(String.self, at: 0), try row.decode(Int.self, at: 1))
+        }
+        return Dictionary(rows) { first, _ in first }
+    }
+
+    /// The attempts of a campaign in the order they were made.
+    /// - Parameters:
+    ///   - campaign: The campaign.
+    ///   - body: Called with one page after the other.
+    /// - Throws: `PostgresError`, and what `body` throws.
+    public func attempts(campaign: UUID, _ body: ([AttemptRecord]) async throws -> Void) async throws {
+        var last = 0
+        while true {
+            let rows = try await self.client.execute(Self.attemptPage, [campaign, last, 5000])
+            let page = try rows.map { row in
+                AttemptRecord(
+                    callID: try row.decode(UUID.self, at: 1),
+                    phoneNumber: try row.decode(String.self, at: 2),
+                    providerCallID: try row.decode(String?.self, at: 3),
+                    startedAt: try row.decode(Date.self, at: 4),
+                    outcome: try row.decode(String?.self, at: 5).flatMap(CallOutcome.init(rawValue:)),
+                    isCounted: try row.decode(Bool.self, at: 6),
+                    errorCode: try row.decode(String?.self, at: 7)
+                )
+            }
+            guard !page.isEmpty else { return }
+            last = try rows[rows.count - 1].decode(Int.self, at: 0)
+            try await body(page)
+        }
+    }
+
+    private static let contactCounts = PostgresStatement(
+        name: "contact_counts",
+        """
+        select state, count(*), count(*) filter (where state = 'not_reached' and next_attempt_at is null)
+        from contacts where campaign_id = $1 group by state
+        """
+    )
+
+    private static let attemptCounts = PostgresStatement(
+        name: "attempt_counts",
+        "select outcome, counted, count(*) from call_attempts where campaign_id = $1 group by outcome, counted"
+    )
+
+    private static let reachedCount = PostgresStatement(
+        name: "reached_count",
+        """
+        select count(distinct contact_id)
+        from call_attempts
+        where campaign_id = $1 and outcome in ('completed', 'refused')
+        """
+    )
+
+    private static let openByTrunk = PostgresStatement(
+        name: "open_by_trunk",
+        """
+        select k.trunk, count(*)
+        from call_attempts a
+        join campaigns k on k.id = a.campaign_id
+        where a.ended_at is null
+        group by k.trunk
+        """
+    )
+
+    private static let attemptPage = PostgresStatement(
+        name: "attempt_page",
+        """
+        select id, call_id, phone_number, provider_call_id, started_at, outcome, counted, error_code
+        from call_attempts
+        where campaign_id = $1 and id > $2
+        order by id
+        limit $3
+        """
+    )
+}

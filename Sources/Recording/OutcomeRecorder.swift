@@ -1,0 +1,200 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+public import AMQP
+import CallModel
+import CallQueues
+public import CallStore
+import Foundation
+public import Logging
+import Metrics
+import NIOConcurrencyHelpers
+import Observability
+import Postgres
+public import ServiceLifecycle
+
+/// Turns reports about calls into rows: batch by batch, commit first, then publish, then ack.
+///
+/// "Recording" an outcome; no audio is recorded here. Any number may run.
+public final class OutcomeRecorder: Service {
+    private let configuration: RecorderConfiguration
+    private let store: CallStore
+    private let consuming: AMQPConnection
+    private let publishing: AMQPConnection
+    private let logger: Logger
+    private let metrics = RecorderMetrics()
+    private let fault = NIOLockedValueBox<String?>(nil)
+
+    /// Creates a Recorder.
+    /// - Parameters:
+    ///   - configuration: Its settings.
+    ///   - store: The database.
+    ///   - consuming: The connection that reports arrive on.
+    ///   - publishing: Another connection, so that a blocked publisher never stops acks and heartbeats.
+    ///   - logger: Where it logs.
+    public init(
+        configuration: RecorderConfiguration,
+        store: CallStore,
+        consuming: AMQPConnection,
+        publishing: AMQPConnection,
+        logger: Logger
+    ) {
+        self.configuration = configuration
+        self.store = store
+        self.consuming = consuming
+        self.publishing = publishing
+        self.logger = logger
+    }
+
+    /// Why reports are not recorded now; nil when all is well.
+    public var currentFault: String? { self.fault.withLockedValue(\.self) }
+
+    /// Records until the process drains: takes no more reports then, and records those that it has.
+    public func run() async throws {
+        let buffer = DeliveryBuffer()
+        let consumer = self.consuming.consume(
+            queue: CallTopology.callEvents,
+            prefetch: self.configuration.batchSize
+        )
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                await withTaskCancellationOrGracefulShutdownHandler {
+                    do {
+                        for try await delivery in consumer { buffer.append(delivery) }
+                    } catch {
+                        self.logger.error("The consumer ended", metadata: .keys([.error: "\(error)"]))
+                    }
+                    buffer.finish()
+                } onCancelOrGracefulShutdown: {
+                    // The handler may not wait, and the sequence ends only once the broker has agreed.
+                    Task { await consumer.cancel() }
+                }
+            }
+            group.addTask { await self.publishOutbox() }
+            while let batch = await buffer.take(limit: self.configuration.batchSize) {
+                await self.handle(batch)
+            }
+            group.cancelAll()
+        }
+    }
+
+    /// Publishes survey events that a crash or a broken broker left unpublished.
+    private func publishOutbox() async {
+        while !Task.isCancelled, !Task.isShuttingDownGracefully {
+            do {
+                let events = try await self.store.unpublishedSurveyEvents(olderThan: self.configuration.outboxInterval)
+                if !events.isEmpty { try await self.publish(events) }
+            } catch {
+                self.logger.warning("Survey events wait to be published", metadata: .keys([.error: "\(error)"]))
+            }
+            try? await cancelWhenGracefulShutdown { try await Task.sleep(for: self.configuration.outboxInterval) }
+        }
+    }
+
+    private func handle(_ deliveries: [AMQPDelivery]) async {
+        let start = ContinuousClock.now
+        var events: [(delivery: AMQPDelivery, event: CallEvent)] = []
+        events.reserveCapacity(deliveries.count)
+        for delivery in deliveries {
+            do {
+                events.append((delivery, try CallMessages.decode(CallEvent.self, from: delivery, as: CallEvent.messageType)))
+            } catch {
+                self.reject(delivery, reason: error.reason)
+            }
+        }
+        if await self.recordUntilDone(events) {
+            self.metrics.batchSize.record(events.count)
+            self.metrics.batchDuration.record(duration: ContinuousClock.now - start)
+        }
+    }
+
+    /// Nothing is acked before it is committed: while the database is away, this waits.
+    private func recordUntilDone(_ events: [(delivery: AMQPDelivery, event: CallEvent)]) async -> Bool {
+        guard !events.isEmpty else { return true }
+        var pause = Duration.milliseconds(100)
+        while true {
+            do {
+                try await self.record(events)
+                self.fault.withLockedValue { $0 = nil }
+                return true
+            } catch let error as PostgresError where error.code == .server && !error.isRetryable {
+                await self.isolate(events, after: error)
+                return true
+            } catch {
+                self.metrics.failures.increment()
+                self.fault.withLockedValue { $0 = "\(error)" }
+                self.logger.warning("Reports wait to be recorded", metadata: .keys([.error: "\(error)"]))
+                // Unacked reports are delivered again, to this recorder's successor.
+                if Task.isCancelled || Task.isShuttingDownGracefully { return false }
+                try? await cancelWhenGracefulShutdown { try await Task.sleep(for: pause) }
+                pause = min(pause * 2, .seconds(5))
+            }
+        }
+    }
+
+    /// One report that the database will never take must not hold up the others.
+    private func isolate(_ events: [(delivery: AMQPDelivery, event: CallEvent)], after error: PostgresError) async {
+        guard events.count > 1 else {
+            for (delivery, _) in events { self.reject(delivery, reason: "the database refuses it: \(error)") }
+            return
+        }
+        let middle = events.count / 2
+        _ = await self.recordUntilDone(Array(events[..<middle]))
+        _ = await self.recordUntilDone(Array(events[middle...]))
+    }
+
+    private func record(_ events: [(delivery: AMQPDelivery, event: CallEvent)]) async throws {
+        let batch = try await self.store.record(CallReport.merge(events.lazy.map(\.event)))
+        self.metrics.reports.increment(by: events.count)
+        for callID in batch.unknownCalls {
+            self.metrics.unknownCalls.increment()
+            self.logger.notice("A report names a call that is not ours", metadata: .keys([.callID: callID.lowercased]))
+        }
+        for (outcome, count) in batch.outcomes {
+            Counter(label: "call_scheduler_recorder_outcomes_total", dimensions: [("outcome", outcome.rawValue)])
+                .increment(by: count)
+        }
+        if !batch.surveyEvents.isEmpty {
+            do {
+                try await self.publish(batch.surveyEvents)
+            } catch {
+                // They are in the outbox: the report itself is recorded and must not be held back.
+                self.logger.notice("Survey events wait to be published", metadata: .keys([.error: "\(error)"]))
+            }
+        }
+        for (callID, dialerID) in batch.ended {
+            self.publishing.publishUnconfirmed(
+                try CallMessages.publication(of: CallEndedHint(callID: callID), dialerID: dialerID)
+            )
+        }
+        self.consuming.ack(events.map(\.delivery))
+    }
+
+    private func publish(_ events: [SurveyEvent]) async throws {
+        let results = await self.publishing.publish(batch: try events.map { try CallMessages.publication(of: $0) })
+        var published: [UUID] = []
+        var fault: AMQPError?
+        for (event, result) in zip(events, results) {
+            switch result {
+            case .success: published.append(event.eventID)
+            case .failure(let error): fault = error
+            }
+        }
+        try await self.store.markPublished(published)
+        self.metrics.surveyEvents.increment(by: published.count)
+        if let fault { throw fault }
+    }
+
+    private func reject(_ delivery: AMQPDelivery, reason: String) {
+        self.metrics.poison.increment()
+        self.logger.warning(
+            "A report cannot be read and was dead-lettered",
+            metadata: .keys([.queue: CallTopology.callEvents, .reason: reason])
+        )
+        do {
+            try delivery.nack(requeue: false)
+        } catch {
+            self.logger.debug("The delivery is gone and will come again", metadata: .keys([.error: "\(error)"]))
+        }
+    }
+}

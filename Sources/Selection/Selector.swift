@@ -1,0 +1,215 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+public import AMQP
+import CallModel
+import CallQueues
+public import CallStore
+import Foundation
+public import Logging
+import Metrics
+import NIOConcurrencyHelpers
+import Observability
+public import ServiceLifecycle
+
+/// Finds contacts that may be called now, claims them and asks the dialers to call them.
+///
+/// Several may run: a campaign's row lock keeps two of them off one campaign for the length of a claim.
+public final class Selector: Service {
+    /// What one pass did.
+    public struct PassSummary: Sendable, Equatable {
+        /// Requests that the broker has confirmed.
+        public var published = 0
+        /// Claims that were given back because their request was not confirmed.
+        public var unpublished = 0
+        /// Claims whose lease had ended.
+        public var expiredLeases = 0
+        /// Open attempts that nobody watched, offered for adoption.
+        public var renewedOrphans = 0
+        /// Campaigns that have nothing left to call.
+        public var completedCampaigns = 0
+        /// Whether more was due than the queues had room for.
+        public var wasLimitedByQueue = false
+    }
+
+    private let configuration: SelectorConfiguration
+    private let store: CallStore
+    private let broker: AMQPConnection
+    private let logger: Logger
+    private let metrics = SelectorMetrics()
+    private let declaredTrunks = NIOLockedValueBox<Set<String>>([])
+    private let fault = NIOLockedValueBox<String?>("no pass has been made yet")
+
+    /// Creates a Selector.
+    /// - Parameters:
+    ///   - configuration: Its settings.
+    ///   - store: The database.
+    ///   - broker: A connection that is only published on.
+    ///   - logger: Where it logs.
+    public init(configuration: SelectorConfiguration, store: CallStore, broker: AMQPConnection, logger: Logger) {
+        self.configuration = configuration
+        self.store = store
+        self.broker = broker
+        self.logger = logger
+    }
+
+    /// Why the last pass failed; nil when it went well.
+    public var currentFault: String? { self.fault.withLockedValue(\.self) }
+
+    /// Makes a pass every interval until the process drains. A failed pass is logged and repeated.
+    public func run() async throws {
+        while !Task.isShuttingDownGracefully, !Task.isCancelled {
+            // A pass that has claimed must also publish: only the pause between passes is cut short.
+            let pause = await self.guardedPass()
+            try? await cancelWhenGracefulShutdown { try await Task.sleep(for: pause) }
+        }
+    }
+
+    private func guardedPass() async -> Duration {
+        do {
+            let summary = try await self.pass()
+            self.fault.withLockedValue { $0 = nil }
+            return summary.wasLimitedByQueue
+                ? min(self.configuration.intervalWhenLimited, self.configuration.interval)
+                : self.configuration.interval
+        } catch {
+            guard !Task.isCancelled else { return .zero }
+            self.metrics.passesFailed.increment()
+            self.declaredTrunks.withLockedValue { $0.removeAll() }
+            self.fault.withLockedValue { $0 = "\(error)" }
+            self.logger.warning("A selection pass failed", metadata: .keys([.error: "\(error)"]))
+            return min(.seconds(5), self.configuration.interval)
+        }
+    }
+
+    /// Makes one pass.
+    /// - Throws: When the database or the broker cannot be asked; nothing is lost then, the next pass starts over.
+    public func pass() async throws -> PassSummary {
+        let start = ContinuousClock.now
+        var summary = PassSummary()
+        try await self.sweep(&summary)
+        let campaigns = try await self.store.runningCampaigns()
+        for trunk in Set(campaigns.map(\.trunk)).sorted() {
+            try await self.fill(trunk: trunk, with: campaigns.filter { $0.trunk == trunk }, &summary)
+        }
+        self.metrics.passes.increment()
+        self.metrics.passDuration.record(duration: ContinuousClock.now - start)
+        if summary != PassSummary() {
+            self.logger.debug(
+                "Made a selection pass",
+                metadata: .keys([.count: summary.published, .duration: "\(ContinuousClock.now - start)"])
+            )
+        }
+        return summary
+    }
+
+    private func sweep(_ summary: inout PassSummary) async throws {
+        let moved = try await self.store.advanceCampaigns()
+        for name in moved.started { self.logger.info("Campaign starts", metadata: .keys([.campaign: name])) }
+        for name in moved.ended { self.logger.info("Campaign ends by its date", metadata: .keys([.campaign: name])) }
+        summary.expiredLeases = try await self.store.sweepExpiredClaims()
+        self.metrics.leasesExpired.increment(by: summary.expiredLeases)
+        if summary.expiredLeases > 0 {
+            self.logger.notice(
+                "Claims expired in the queue and were given back",
+                metadata: .keys([.count: summary.expiredLeases])
+            )
+        }
+        let orphans = try await self.store.orphanedAttempts()
+        guard !orphans.isEmpty else { return }
+        for trunk in Set(orphans.map(\.trunk)) { try await self.declare(trunk: trunk) }
+        let publications = try orphans.map { try CallMessages.publication(of: $0.request, trunk: $0.trunk) }
+        _ = await self.broker.publish(batch: publications)
+        summary.renewedOrphans = orphans.count
+        self.metrics.orphansRenewed.increment(by: orphans.count)
+        self.logger.notice(
+            "Calls past their deadline are watched by no dialer and were offered for adoption",
+            metadata: .keys([.count: orphans.count])
+        )
+    }
+
+    /// Claims round-robin, by priority first, until the queue is full or nothing is due.
+    private func fill(
+        trunk: String,
+        with campaigns: [CallStore.RunningCampaign],
+        _ summary: inout PassSummary
+    ) async throws {
+        try await self.declare(trunk: trunk)
+        let status = try await self.broker.queueStatus(CallTopology.dialQueue(trunk: trunk))
+        var room = self.configuration.queueDepth - status.messagesReady
+        var turns = campaigns.map { CampaignTurn(campaign: $0) }
+        while !turns.isEmpty {
+            let priority = turns[0].campaign.priority
+            let others = turns.drop { $0.campaign.priority == priority }
+            var round: [CampaignTurn] = []
+            for var turn in turns.prefix(while: { $0.campaign.priority == priority }) {
+                guard room > 0 else {
+                    summary.wasLimitedByQueue = true
+                    return
+                }
+                let wanted = min(self.configuration.batchSize, room, turn.headroom)
+                guard wanted > 0 else { continue }
+                let claimed = try await self.claimAndPublish(turn.campaign, limit: wanted, trunk: trunk, &summary)
+                room -= claimed
+                turn.headroom -= claimed
+                if claimed == wanted { round.append(turn) }
+            }
+            turns = round + others
+        }
+    }
+
+    private func claimAndPublish(
+        _ campaign: CallStore.RunningCampaign,
+        limit: Int,
+        trunk: String,
+        _ summary: inout PassSummary
+    ) async throws -> Int {
+        let claim = try await self.store.claim(
+            campaign: campaign.id,
+            limit: limit,
+            leaseDuration: self.configuration.claimLease
+        )
+        guard !claim.requests.isEmpty else {
+            if !claim.isContended, try await self.store.completeIfExhausted(campaign: campaign.id) {
+                summary.completedCampaigns += 1
+                self.logger.info(
+                    "Campaign is complete: nothing is left to call",
+                    metadata: .keys([.campaign: campaign.name])
+                )
+            }
+            return 0
+        }
+        self.metrics.claimed.increment(by: claim.requests.count)
+        let publications = try claim.requests.map { try CallMessages.publication(of: $0, trunk: trunk) }
+        let results = await self.broker.publish(batch: publications)
+        let failed = zip(claim.requests, results).filter { _, result in
+            if case .failure = result { true } else { false }
+        }
+        summary.published += claim.requests.count - failed.count
+        self.metrics.published.increment(by: claim.requests.count - failed.count)
+        if let first = failed.first {
+            summary.unpublished += failed.count
+            self.metrics.publishFailed.increment(by: failed.count)
+            try await self.store.revertClaims(failed.map(\.0.callID), contacts: failed.map(\.0.contactID))
+            if case .failure(let error) = first.1 { throw error }
+        }
+        return claim.requests.count
+    }
+
+    private func declare(trunk: String) async throws {
+        guard !self.declaredTrunks.withLockedValue({ $0.contains(trunk) }) else { return }
+        try await self.broker.declare(CallTopology.dialRequests(trunk: trunk))
+        self.declaredTrunks.withLockedValue { _ = $0.insert(trunk) }
+    }
+}
+
+/// A campaign's place in the round.
+private struct CampaignTurn {
+    let campaign: CallStore.RunningCampaign
+    var headroom: Int
+
+    init(campaign: CallStore.RunningCampaign) {
+        self.campaign = campaign
+        self.headroom = campaign.headroom ?? Int.max
+    }
+}

@@ -1,0 +1,19 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+/// The settings of a Selector.
+public struct SelectorConfiguration: Sendable {
+    /// Time between passes.
+    public var interval: Duration = .seconds(60)
+    /// Contacts claimed per campaign in one round of a pass, 1 to 5,000.
+    public var batchSize: Int = 50
+    /// Requests kept waiting per trunk, 1 to 100,000.
+    public var queueDepth: Int = 100
+    /// How long a claim may wait in the queue before its lease ends.
+    public var claimLease: Duration = .seconds(300)
+    /// The next pass comes after this time when the queue's depth was the limit, so that trunks do not idle.
+    public var intervalWhenLimited: Duration = .seconds(1)
+
+    /// Creates settings with the defaults.
+    public init() {}
+}

@@ -1,0 +1,16 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import Metrics
+
+/// The Selector's figures.
+struct SelectorMetrics: Sendable {
+    let claimed = Counter(label: "call_scheduler_selector_claimed_total")
+    let published = Counter(label: "call_scheduler_selector_published_total")
+    let publishFailed = Counter(label: "call_scheduler_selector_publish_failed_total")
+    let leasesExpired = Counter(label: "call_scheduler_selector_leases_expired_total")
+    let orphansRenewed = Counter(label: "call_scheduler_selector_orphans_renewed_total")
+    let passes = Counter(label: "call_scheduler_selector_passes_total")
+    let passesFailed = Counter(label: "call_scheduler_selector_passes_failed_total")
+    let passDuration = Timer(label: "call_scheduler_selector_pass_duration_seconds")
+}

@@ -1,0 +1,150 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+public import AMQP
+import CallModel
+import CallQueues
+import Foundation
+import HTTPTypes
+public import Hummingbird
+public import Logging
+import Metrics
+import NIOCore
+import Observability
+public import ServiceLifecycle
+public import Telephony
+
+/// The settings of the webhook endpoint.
+public struct WebhookConfiguration: Sendable {
+    /// The address to listen on.
+    public var host: String = "127.0.0.1"
+    /// The port to listen on; 0 takes any.
+    public var port: Int = 8080
+    /// Larger bodies are refused with 413, in bytes.
+    public var maximumBodySize: Int = 64 * 1024
+
+    /// Creates settings with the defaults.
+    public init() {}
+}
+
+/// Takes the provider's status callbacks: verifies, parses, publishes with a confirm, and only then answers 204.
+///
+/// Stateless: any number may run behind a load balancer.
+public struct WebhookServer: Service {
+    private let configuration: WebhookConfiguration
+    private let provider: any TelephonyProvider
+    private let broker: AMQPConnection
+    private let logger: Logger
+    private let onListening: @Sendable (Int) async -> Void
+
+    /// Creates a server.
+    /// - Parameters:
+    ///   - configuration: Its settings.
+    ///   - provider: Whose callbacks they are.
+    ///   - broker: A connection that is only published on.
+    ///   - logger: Where it logs.
+    ///   - onListening: Called with the port once it is open.
+    public init(
+        configuration: WebhookConfiguration,
+        provider: any TelephonyProvider,
+        broker: AMQPConnection,
+        logger: Logger,
+        onListening: @escaping @Sendable (Int) async -> Void = { _ in }
+    ) {
+        self.configuration = configuration
+        self.provider = provider
+        self.broker = broker
+        self.logger = logger
+        self.onListening = onListening
+    }
+
+    /// Serves until the process drains; requests in flight are answered.
+    public func run() async throws {
+        var logger = self.logger
+        logger.logLevel = max(logger.logLevel, .warning)
+        let onListening = self.onListening
+        let application = Application(
+            router: self.router(),
+            configuration: .init(
+                address: .hostname(self.configuration.host, port: self.configuration.port),
+                serverName: nil
+            ),
+            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) },
+            logger: logger
+        )
+        try await application.runService(gracefulShutdownSignals: [])
+    }
+
+    /// The routes, apart from a running server.
+    public func router() -> Router<BasicRequestContext> {
+        let router = Router()
+        router.post("/v1/callbacks/{provider}") { request, context -> Response in
+            guard context.parameters.get("provider") == self.provider.name else {
+                return Self.answer(.notFound, "no such provider is configured here\n")
+            }
+            return await self.callback(request)
+        }
+        return router
+    }
+
+    private func callback(_ request: Request) async -> Response {
+        let body: ByteBuffer
+        do {
+            body = try await request.body.collect(upTo: self.configuration.maximumBodySize)
+        } catch {
+            return self.refuse(.contentTooLarge, result: "too_large", "body is too large or was cut off")
+        }
+        var headers: [String: String] = [:]
+        for field in request.headers { headers[field.name.canonicalName] = field.value }
+        let event: CallEvent
+        do {
+            event = try self.provider.parseCallback(
+                CallbackRequest(
+                    target: request.head.path ?? request.uri.string,
+                    method: request.method.rawValue,
+                    headers: headers,
+                    body: Array(body.readableBytesView)
+                )
+            )
+        } catch .forged {
+            return self.refuse(.forbidden, result: "forged", "signature does not match")
+        } catch .malformed(let reason) {
+            return self.refuse(.badRequest, result: "malformed", reason)
+        }
+        var logger = self.logger
+        logger[.callID] = event.callID.lowercased
+        do {
+            let publication = try CallMessages.publication(of: event)
+            try await self.broker.publish(
+                publication.message,
+                exchange: publication.exchange,
+                routingKey: publication.routingKey
+            )
+        } catch {
+            logger.warning("A callback could not be handed to the broker", metadata: .keys([.error: "\(error)"]))
+            self.count("unconfirmed")
+            return Self.answer(.serviceUnavailable, "try again\n")
+        }
+        logger.debug("Took a callback", metadata: .keys([.outcome: event.status.rawValue]))
+        self.count("accepted")
+        return Response(status: .noContent)
+    }
+
+    private func refuse(_ status: HTTPResponse.Status, result: String, _ reason: String) -> Response {
+        self.count(result)
+        self.logger.warning("A callback was refused", metadata: .keys([.reason: reason]))
+        return Self.answer(status, reason + "\n")
+    }
+
+    private func count(_ result: String) {
+        Counter(label: "call_scheduler_webhook_callbacks_total", dimensions: [("result", result)]).increment()
+    }
+
+    private static func answer(_ status: HTTPResponse.Status, _ text: String) -> Response {
+        Response(
+            status: status,
+            headers: [.contentType: "text/plain; charset=utf-8"],
+            body: .init(byteBuffer: ByteBuffer(string: text))
+        )
+    }
+}
