@@ -93,15 +93,15 @@ let package = Package(
         ),
         module(
             "Dialing",
-            ["CallModel", "CallStore", "CallQueues", "AMQP", "Telephony", "Observability", logging, metrics, lifecycle, locks]
+            ["CallModel", "CallStore", "CallQueues", "AMQP", "Telephony", "Observability", "Postgres", logging, metrics, lifecycle, locks, collections]
         ),
         module(
             "Recording",
-            ["CallModel", "CallStore", "CallQueues", "AMQP", "Observability", logging, metrics, lifecycle, locks]
+            ["CallModel", "CallStore", "CallQueues", "AMQP", "Observability", "Postgres", logging, metrics, lifecycle, locks, collections]
         ),
         module(
             "Webhooks",
-            ["CallModel", "CallQueues", "AMQP", "Telephony", "Observability", logging, metrics, lifecycle, hummingbird, httpTypes]
+            ["CallModel", "CallQueues", "AMQP", "Telephony", "Observability", logging, metrics, lifecycle, hummingbird, httpTypes, nioCore]
         ),
         module("ProviderSimulator", [logging, hummingbird, httpTypes, httpClient, nioCore, crypto, lifecycle, locks]),
         .executableTarget(

@@ -173,6 +173,7 @@ create table call_attempts (
 -- At most one open attempt per number, across campaigns.
 create unique index call_attempts_open_number on call_attempts (phone_number) where ended_at is null;
 create index call_attempts_open on call_attempts (deadline_at) where ended_at is null;
+create index call_attempts_provider on call_attempts (provider_call_id) where provider_call_id is not null;
 create index call_attempts_campaign on call_attempts (campaign_id, started_at);
 
 create table exclusion_list_entries (

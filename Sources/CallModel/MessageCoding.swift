@@ -1,7 +1,7 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
-public import Foundation
+import Foundation
 
 /// Turns messages into JSON bodies and back.
 public enum MessageCoding {

@@ -126,6 +126,11 @@ extension CallStore {
         "select call_id from call_attempts where call_id = any ($1::uuid[]) and ended_at is not null"
     )
 
+    static let boundAmong = PostgresStatement(
+        name: "bound_among",
+        "select provider_call_id from call_attempts where provider_call_id = any ($1::text[])"
+    )
+
     static let cancelAmong = PostgresStatement(
         name: "cancel_among",
         """

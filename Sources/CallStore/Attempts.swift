@@ -144,6 +144,14 @@ extension CallStore {
         return try await self.client.execute(Self.cancelAmong, [callIDs]).map { try $0.decode(UUID.self, at: 0) }
     }
 
+    /// Which of these provider ids belong to an attempt already.
+    /// - Throws: `PostgresError`.
+    public func boundCalls(among providerCallIDs: [String]) async throws -> Set<String> {
+        guard !providerCallIDs.isEmpty else { return [] }
+        let rows = try await self.client.execute(Self.boundAmong, [providerCallIDs])
+        return Set(try rows.map { try $0.decode(String.self, at: 0) })
+    }
+
     /// Stores the provider's ids of accepted calls.
     /// - Throws: `PostgresError`.
     public func markPlaced(_ calls: [(callID: UUID, providerCallID: String, rawStatus: String)]) async throws {

@@ -60,7 +60,7 @@ public final class OutcomeRecorder: Service {
             group.addTask {
                 await withTaskCancellationOrGracefulShutdownHandler {
                     do {
-                        for try await delivery in consumer { buffer.append(delivery) }
+                        for await delivery in consumer { buffer.append(delivery) }
                     } catch {
                         self.logger.error("The consumer ended", metadata: .keys([.error: "\(error)"]))
                     }

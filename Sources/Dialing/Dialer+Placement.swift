@@ -1,0 +1,292 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import AMQP
+import CallModel
+import CallQueues
+import CallStore
+import Foundation
+import Logging
+import Metrics
+import Observability
+import Telephony
+
+extension Dialer {
+    /// Takes one request from its delivery to a held call, or settles it.
+    func handle(_ delivery: AMQPDelivery) async {
+        let request: DialRequest
+        do {
+            request = try CallMessages.decode(DialRequest.self, from: delivery, as: DialRequest.messageType)
+        } catch {
+            self.metrics.poison.increment()
+            self.logger.warning("A request cannot be read and was dead-lettered", metadata: .keys([.reason: error.reason]))
+            self.reject(delivery)
+            return
+        }
+        var logger = self.logger
+        logger[.callID] = request.callID.lowercased
+        logger[.campaign] = request.campaignID.lowercased
+        switch await self.slots.acquire(request.callID) {
+        case .granted:
+            break
+        case .alreadyHeld:
+            self.attach(delivery, to: request.callID)
+            return
+        case .draining:
+            return
+        }
+        guard await self.mayAsk() else {
+            self.slots.release(request.callID)
+            return
+        }
+        let wish = CallStore.AttemptRequest(
+            callID: request.callID,
+            contactID: request.contactID,
+            expiresAt: request.expiresAt
+        )
+        let verdict = await self.untilDone("An attempt waits for the database") {
+            try await self.attempts.submit(wish)
+        }
+        guard let verdict else {
+            self.noCall(request.callID)
+            return
+        }
+        await self.act(on: verdict, request: request, delivery: delivery, logger: logger)
+    }
+
+    private func act(
+        on verdict: CallStore.AttemptVerdict,
+        request: DialRequest,
+        delivery: AMQPDelivery,
+        logger: Logger
+    ) async {
+        switch verdict {
+        case .created(let details):
+            await self.place(details, request: request, delivery: delivery, logger: logger)
+        case .exists(let attempt):
+            self.returnPermission()
+            self.metrics.adopted.increment()
+            logger.info("Adopts a call", metadata: .keys([.reason: attempt.status]))
+            self.hold(adopted: attempt, delivery: delivery)
+        case .stale:
+            self.noCall(request.callID)
+            self.metrics.stale.increment()
+            self.ack(delivery)
+        case .notAllowed(let reason):
+            self.noCall(request.callID)
+            self.metrics.notAllowed(reason)
+            logger.info("Does not call", metadata: .keys([.reason: reason]))
+            self.ack(delivery)
+        }
+    }
+
+    /// Waits for the circuit breaker and for a token.
+    /// - Returns: False when the process drains meanwhile.
+    private func mayAsk() async -> Bool {
+        while !self.isDraining.withLockedValue(\.self) {
+            let now = ContinuousClock.now
+            switch self.breaker.withLockedValue({ $0.ask(now: now) }) {
+            case .granted:
+                let turn = self.tokens.reserve()
+                if await self.sleep(until: turn) { return true }
+                self.returnPermission()
+                return false
+            case .wait(let until):
+                guard await self.sleep(until: until ?? now + .milliseconds(200)) else { return false }
+            }
+        }
+        return false
+    }
+
+    /// - Returns: False when the process drains meanwhile.
+    private func sleep(until instant: ContinuousClock.Instant) async -> Bool {
+        while !self.isDraining.withLockedValue(\.self), !Task.isCancelled {
+            let now = ContinuousClock.now
+            guard instant > now else { return true }
+            // In small steps, so that a drain is noticed.
+            try? await Task.sleep(until: min(instant, now + .milliseconds(250)))
+        }
+        return false
+    }
+
+    private func returnPermission() {
+        self.tokens.giveBack()
+        self.breaker.withLockedValue { $0.unused(now: .now) }
+    }
+
+    private func noCall(_ callID: UUID) {
+        self.returnPermission()
+        self.slots.release(callID)
+    }
+
+    /// The row is committed; nothing comes between that and this.
+    private func place(
+        _ details: CallStore.AttemptDetails,
+        request: DialRequest,
+        delivery: AMQPDelivery,
+        logger: Logger
+    ) async {
+        let start = ContinuousClock.now
+        let limit = details.ringTimeout + details.maximumCallDuration + self.configuration.margin
+        var call = HeldCall(
+            callID: request.callID,
+            phoneNumber: details.phoneNumber,
+            callerID: details.callerID,
+            ringTimeout: details.ringTimeout,
+            startedAt: details.deadline.addingTimeInterval(-limit.inSeconds),
+            startedInstant: start,
+            deadline: start + limit,
+            placement: .unknown,
+            delivery: delivery,
+            nextCheck: start + details.ringTimeout + self.configuration.margin
+        )
+        // Held from before the request is sent: the call may end before the answer is read.
+        self.held.insert(call)
+        self.metrics.live.record(self.slots.heldCount)
+        do {
+            let placed = try await self.provider.place(
+                CallRequest(
+                    callID: request.callID,
+                    to: details.phoneNumber,
+                    from: details.callerID,
+                    answerURL: details.answerURL,
+                    ringTimeout: details.ringTimeout,
+                    maximumCallDuration: details.maximumCallDuration,
+                    detectsMachines: details.detectsMachines
+                )
+            )
+            self.metrics.placeDuration.record(duration: ContinuousClock.now - start)
+            self.metrics.placement("accepted")
+            self.breaker.withLockedValue { $0.succeeded() }
+            call.placement = .known(placed.providerCallID)
+            self.held.update(call.callID) { $0.placement = call.placement }
+            logger.debug("The provider took the call", metadata: .keys([.providerCallID: placed.providerCallID]))
+            _ = await self.untilDone("A placed call waits to be noted") {
+                try await self.placements.submit(PlacedAttempt(callID: call.callID, call: placed))
+            }
+        } catch {
+            self.metrics.placement(error.code.description)
+            await self.placementFailed(error, request: request, delivery: delivery, logger: logger)
+        }
+    }
+
+    private func placementFailed(
+        _ error: TelephonyError,
+        request: DialRequest,
+        delivery: AMQPDelivery,
+        logger: Logger
+    ) async {
+        logger.warning("The provider did not take the call", metadata: .keys([.error: "\(error)"]))
+        let errorCode = error.providerCode ?? error.code.description
+        switch error.code {
+        case .rejected:
+            self.breaker.withLockedValue { $0.succeeded() }
+            await self.report(
+                CallEvent(callID: request.callID, status: .failed, occurredAt: Date(), errorCode: errorCode)
+            )
+        case .refusedForNow(let retryAfter):
+            self.breaker.withLockedValue { $0.failed(now: .now) }
+            if let retryAfter { self.tokens.pause(for: retryAfter) }
+            let backOff = max(retryAfter ?? .zero, self.configuration.failureBackOff)
+            await self.giveBack(request, delivery, errorCode: errorCode, backOff: backOff)
+        case .providerDown:
+            self.breaker.withLockedValue { $0.failed(now: .now) }
+            await self.giveBack(request, delivery, errorCode: errorCode, backOff: self.configuration.failureBackOff)
+        case .misconfigured(let scope):
+            self.breaker.withLockedValue { $0.unused(now: .now) }
+            await self.stop(scope, request: request, error: error, logger: logger)
+            await self.giveBack(request, delivery, errorCode: errorCode, backOff: .zero)
+        case .unknown:
+            self.breaker.withLockedValue { $0.failed(now: .now) }
+            _ = await self.untilDone("An ambiguous placement waits to be noted") {
+                try await self.store.markUnknown(callID: request.callID, errorCode: errorCode)
+            }
+            // The look-up must not come before the provider can show the call.
+            self.held.update(request.callID) { $0.nextCheck = .now + .seconds(3) }
+        }
+    }
+
+    /// Nothing was placed: the contact goes back uncharged, and the request is dead-lettered for people to look at.
+    private func giveBack(
+        _ request: DialRequest,
+        _ delivery: AMQPDelivery,
+        errorCode: String,
+        backOff: Duration
+    ) async {
+        let done = await self.untilDone("A contact waits to be given back") {
+            try await self.store.revertAttempt(callID: request.callID, errorCode: errorCode, backOff: backOff)
+        }
+        guard done != nil else { return }
+        // The message may have been delivered anew meanwhile: settle the one that is held.
+        let call = self.held.remove(request.callID)
+        self.slots.release(request.callID)
+        self.reject(call?.delivery ?? delivery)
+    }
+
+    /// Every further call would fail alike: stop before more contacts are tried.
+    private func stop(
+        _ scope: TelephonyError.Scope,
+        request: DialRequest,
+        error: TelephonyError,
+        logger: Logger
+    ) async {
+        let reason = "the provider refuses its configuration: \(error)"
+        let stopped = await self.untilDone("A pause waits to be noted") {
+            switch scope {
+            case .campaign:
+                try await self.store.pauseCampaign(id: request.campaignID, reason: reason, actor: "dialer")
+            case .trunk:
+                try await self.store.pauseTrunk(self.configuration.trunk, reason: reason)
+            }
+        }
+        if stopped == true {
+            logger.error("Paused because of a faulty configuration", metadata: .keys([.reason: reason]))
+        }
+    }
+
+    /// Hands a report to the Recorder, which alone writes outcomes.
+    func report(_ event: CallEvent) async {
+        _ = await self.untilDone("A report waits for the broker") {
+            let publication = try CallMessages.publication(of: event)
+            try await self.publishing.publish(
+                publication.message,
+                exchange: publication.exchange,
+                routingKey: publication.routingKey
+            )
+        }
+        self.held.update(event.callID) { $0.isReported = true }
+    }
+
+    /// A message came again for a call that is held, or is just being placed.
+    private func attach(_ delivery: AMQPDelivery, to callID: UUID) {
+        switch self.held.attach(delivery, to: callID) {
+        case .attached:
+            break
+        case .duplicate, .notHeld:
+            self.ack(delivery)
+        }
+    }
+
+    func ack(_ delivery: AMQPDelivery) {
+        do {
+            try delivery.ack()
+        } catch {
+            self.logger.debug("The delivery is gone and will come again", metadata: .keys([.error: "\(error)"]))
+        }
+    }
+
+    private func reject(_ delivery: AMQPDelivery) {
+        do {
+            try delivery.nack(requeue: false)
+        } catch {
+            self.logger.debug("The delivery is gone and will come again", metadata: .keys([.error: "\(error)"]))
+        }
+    }
+}
+
+extension Duration {
+    var inSeconds: Double {
+        let parts = self.components
+        return Double(parts.seconds) + Double(parts.attoseconds) / 1e18
+    }
+}

@@ -1,0 +1,165 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import AMQP
+import CallModel
+import CallStore
+import Foundation
+import Logging
+import Observability
+import Telephony
+
+extension Dialer {
+    /// Takes a live call over: from the row alone when its message is still to come.
+    func hold(adopted attempt: CallStore.OpenAttempt, delivery: AMQPDelivery?) {
+        let now = ContinuousClock.now
+        let age = Duration.seconds(max(0, attempt.now.timeIntervalSince(attempt.startedAt)))
+        let left = Duration.seconds(attempt.deadline.timeIntervalSince(attempt.now))
+        // Callbacks may have gone astray between its last dialer and now, so the provider is asked early.
+        self.held.insert(
+            HeldCall(
+                callID: attempt.callID,
+                phoneNumber: attempt.phoneNumber,
+                callerID: attempt.callerID,
+                ringTimeout: attempt.ringTimeout,
+                startedAt: attempt.startedAt,
+                startedInstant: now - age,
+                deadline: now + left,
+                placement: attempt.providerCallID.map { .known($0) } ?? .unknown,
+                delivery: delivery,
+                nextCheck: now + .seconds(5)
+            )
+        )
+        self.metrics.live.record(self.slots.heldCount)
+    }
+
+    /// The call's row is final: ack its message and free its slot. Doing so twice changes nothing.
+    func settle(_ callID: UUID) {
+        guard let call = self.held.remove(callID) else { return }
+        if let delivery = call.delivery { self.ack(delivery) }
+        self.slots.release(callID)
+        self.metrics.live.record(self.slots.heldCount)
+    }
+
+    /// One loop for all held calls: which are over, which must be canceled, which the provider must be asked about.
+    func watch() async {
+        var nextPoll = ContinuousClock.now
+        while !Task.isCancelled {
+            let now = ContinuousClock.now
+            do {
+                if now >= nextPoll {
+                    nextPoll = now + self.configuration.pollInterval
+                    for callID in try await self.store.endedCalls(among: self.held.callIDs) { self.settle(callID) }
+                }
+                try await self.cancelForbidden(now: now)
+            } catch {
+                self.logger.warning("Held calls cannot be compared with the database", metadata: .keys([.error: "\(error)"]))
+            }
+            await self.check(self.held.due(now: now))
+            try? await Task.sleep(for: .milliseconds(500))
+        }
+    }
+
+    /// Calls that the provider has queued or that ring, and that must not: paused, excluded, or the window has closed.
+    private func cancelForbidden(now: ContinuousClock.Instant) async throws {
+        for callID in try await self.store.callsToCancel(among: self.held.maybeUnanswered(now: now)) {
+            guard let providerCallID = self.held.providerCallID(of: callID) else { continue }
+            do {
+                try await self.provider.hangUp(id: providerCallID, onlyIfNotAnswered: true)
+                self.metrics.canceled.increment()
+            } catch {
+                self.logger.warning(
+                    "A call that must not ring could not be canceled",
+                    metadata: .keys([.callID: callID.lowercased, .error: "\(error)"])
+                )
+            }
+        }
+    }
+
+    private func check(_ calls: [HeldCall]) async {
+        await withDiscardingTaskGroup { group in
+            for (index, call) in calls.enumerated() where index < 50 {
+                group.addTask {
+                    await self.check(call)
+                    self.held.update(call.callID) { $0.scheduleNextCheck(now: .now) }
+                }
+            }
+        }
+    }
+
+    private func check(_ call: HeldCall) async {
+        guard !call.isReported else { return }
+        var logger = self.logger
+        logger[.callID] = call.callID.lowercased
+        do {
+            switch call.placement {
+            case .known(let id): try await self.ask(about: call, id: id, logger: logger)
+            case .unknown: try await self.find(call, logger: logger)
+            }
+        } catch {
+            logger.notice("The provider could not be asked", metadata: .keys([.error: "\(error)"]))
+            // Unreachable for twice the longest call: nobody will ever know.
+            if ContinuousClock.now > call.deadline + (call.deadline - call.startedInstant) {
+                await self.giveUp(call, logger: logger)
+            }
+        }
+    }
+
+    private func ask(about call: HeldCall, id: String, logger: Logger) async throws {
+        guard let answer = try await self.provider.call(id: id) else {
+            logger.warning("The provider does not know the call", metadata: .keys([.providerCallID: id]))
+            await self.giveUp(call, logger: logger)
+            return
+        }
+        guard !answer.status.isFinal else {
+            await self.report(Self.event(call, answer))
+            return
+        }
+        guard ContinuousClock.now > call.deadline else { return }
+        logger.warning("The call outlasted its deadline and is hung up", metadata: .keys([.providerCallID: id]))
+        try await self.provider.hangUp(id: id, onlyIfNotAnswered: false)
+        if call.checks > 12 { await self.giveUp(call, logger: logger) }
+    }
+
+    /// Looks for a call whose placement was ambiguous. One match is the call: a number has one open attempt at most.
+    private func find(_ call: HeldCall, logger: Logger) async throws {
+        let calls = try await self.provider.findCalls(
+            CallQuery(
+                to: call.phoneNumber,
+                from: call.callerID,
+                // The provider's clock may differ, and it rounds to seconds.
+                acceptedAfter: call.startedAt.addingTimeInterval(-2)
+            )
+        )
+        let bound = try await self.store.boundCalls(among: calls.map(\.providerCallID))
+        let matches = calls.filter { !bound.contains($0.providerCallID) }
+        if matches.count == 1 {
+            let match = matches[0]
+            logger.notice("Found the call at the provider", metadata: .keys([.providerCallID: match.providerCallID]))
+            let placed = PlacedCall(providerCallID: match.providerCallID, rawStatus: match.rawStatus)
+            _ = try await self.placements.submit(PlacedAttempt(callID: call.callID, call: placed))
+            self.held.update(call.callID) { $0.placement = .known(match.providerCallID) }
+            if match.status.isFinal { await self.report(Self.event(call, match)) }
+        } else if ContinuousClock.now > call.startedInstant + call.ringTimeout + self.configuration.margin {
+            await self.giveUp(call, logger: logger)
+        }
+    }
+
+    /// Nobody can tell how the call ended, or whether it was placed: it is charged, because the phone may have rung.
+    private func giveUp(_ call: HeldCall, logger: Logger) async {
+        self.metrics.lost.increment()
+        logger.warning("The call is lost: neither a callback nor the provider tells how it ended")
+        await self.report(CallEvent(callID: call.callID, status: .lost, occurredAt: Date(), errorCode: "lost"))
+    }
+
+    private static func event(_ call: HeldCall, _ answer: ProviderCall) -> CallEvent {
+        CallEvent(
+            callID: call.callID,
+            providerCallID: answer.providerCallID,
+            status: answer.status,
+            occurredAt: answer.endedAt ?? Date(),
+            answeredBy: answer.answeredBy,
+            rawStatus: answer.rawStatus
+        )
+    }
+}

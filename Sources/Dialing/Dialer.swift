@@ -1,0 +1,208 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+public import AMQP
+import CallModel
+import CallQueues
+public import CallStore
+import Foundation
+public import Logging
+import NIOConcurrencyHelpers
+import Observability
+public import ServiceLifecycle
+public import Telephony
+
+/// Places the calls that the Selector asked for, at most once each, and holds every message until its call has ended.
+///
+/// The parts: this file takes messages and drains; `Dialer+Placement` creates the row and asks the provider;
+/// `Dialer+Watch` waits for ends, asks the provider when in doubt, and acks.
+public final class Dialer: Service {
+    let configuration: DialerConfiguration
+    let store: CallStore
+    let provider: any TelephonyProvider
+    let consuming: AMQPConnection
+    let publishing: AMQPConnection
+    let logger: Logger
+    let metrics = DialerMetrics()
+    let slots: CallSlots
+    let held = HeldCalls()
+    let tokens: TokenBucket
+    let breaker: NIOLockedValueBox<CircuitBreaker>
+    let isDraining = NIOLockedValueBox(false)
+    let attempts: Batcher<CallStore.AttemptRequest, CallStore.AttemptVerdict>
+    let placements: Batcher<PlacedAttempt, Void>
+    private let fault = NIOLockedValueBox<String?>(nil)
+
+    /// The provider's id of an accepted call, on its way into the row.
+    struct PlacedAttempt: Sendable {
+        let callID: UUID
+        let call: PlacedCall
+    }
+
+    /// At most this many held deliveries on a channel: acks out of order cost a walk through them.
+    private static let channelPrefetch = 1000
+
+    /// Creates a Dialer.
+    /// - Parameters:
+    ///   - configuration: Its settings.
+    ///   - store: The database.
+    ///   - provider: Who places the calls.
+    ///   - consuming: The connection that requests arrive on; its loss returns all held messages.
+    ///   - publishing: Another connection, so that a blocked publisher never stops acks and heartbeats.
+    ///   - logger: Where it logs.
+    public init(
+        configuration: DialerConfiguration,
+        store: CallStore,
+        provider: any TelephonyProvider,
+        consuming: AMQPConnection,
+        publishing: AMQPConnection,
+        logger: Logger
+    ) {
+        self.configuration = configuration
+        self.store = store
+        self.provider = provider
+        self.consuming = consuming
+        self.publishing = publishing
+        var logger = logger
+        logger[.dialerID] = configuration.id
+        logger[.trunk] = configuration.trunk
+        self.logger = logger
+        self.slots = CallSlots(capacity: configuration.maximumConcurrentCalls)
+        self.tokens = TokenBucket(rate: configuration.callsPerSecond)
+        self.breaker = NIOLockedValueBox(
+            CircuitBreaker(threshold: configuration.breakerThreshold, pause: configuration.breakerPause)
+        )
+        self.attempts = Batcher(maximum: 200) { requests in
+            try await store.beginAttempts(
+                requests,
+                dialerID: configuration.id,
+                trunk: configuration.trunk,
+                margin: configuration.margin
+            )
+        }
+        self.placements = Batcher(maximum: 500) { placed in
+            try await store.markPlaced(placed.map { ($0.callID, $0.call.providerCallID, $0.call.rawStatus) })
+            return placed.map { _ in }
+        }
+    }
+
+    /// Why no calls are placed now; nil when all is well.
+    public var currentFault: String? {
+        if let fault = self.fault.withLockedValue(\.self) { return fault }
+        switch self.breaker.withLockedValue(\.state) {
+        case .closed: return nil
+        case .open, .probing: return "the provider fails; the circuit breaker is open"
+        }
+    }
+
+    /// How many calls this dialer holds.
+    public var liveCalls: Int { self.slots.heldCount }
+
+    /// Dials until the process drains: takes no more then, lets placements in flight finish, and gives the messages
+    /// of live calls back to the head of the queue by closing its connection, for other dialers to adopt.
+    public func run() async throws {
+        await self.seed()
+        let prefetch = self.configuration.maximumConcurrentCalls
+        let channels = (prefetch + Self.channelPrefetch - 1) / Self.channelPrefetch
+        let consumers = (0..<channels).map { index in
+            self.consuming.consume(
+                queue: CallTopology.dialQueue(trunk: self.configuration.trunk),
+                prefetch: min(Self.channelPrefetch, prefetch - index * Self.channelPrefetch)
+            )
+        }
+        let hints = self.consuming.consume(
+            queue: CallTopology.hintQueue(dialerID: self.configuration.id),
+            prefetch: 500
+        )
+        await withTaskCancellationOrGracefulShutdownHandler {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await self.watch() }
+                group.addTask { await self.listen(to: hints) }
+                await withDiscardingTaskGroup { takers in
+                    for consumer in consumers { takers.addTask { await self.take(from: consumer) } }
+                }
+                group.cancelAll()
+            }
+        } onCancelOrGracefulShutdown: {
+            self.isDraining.withLockedValue { $0 = true }
+            self.slots.drain()
+            // The handler may not wait, and a sequence ends only once the broker has agreed.
+            Task {
+                for consumer in consumers { await consumer.cancel() }
+                await hints.cancel()
+            }
+        }
+        self.logger.info("Hands its calls over", metadata: .keys([.count: self.held.count]))
+        await self.consuming.close()
+    }
+
+    private func take(from consumer: AMQPConsumer) async {
+        let handling = Task {
+            await withDiscardingTaskGroup { group in
+                do {
+                    for try await delivery in consumer {
+                        group.addTask { await self.handle(delivery) }
+                    }
+                } catch {
+                    self.logger.error("The consumer ended", metadata: .keys([.error: "\(error)"]))
+                }
+            }
+        }
+        // A placement that outlasts the drain stays `placing`; whoever adopts it asks the provider.
+        let limit = Task {
+            while !self.isDraining.withLockedValue(\.self) { try await Task.sleep(for: .milliseconds(50)) }
+            try await Task.sleep(for: self.configuration.drainLimit)
+            handling.cancel()
+        }
+        await handling.value
+        limit.cancel()
+    }
+
+    private func seed() async {
+        await self.untilDone("Open calls cannot be read") {
+            for attempt in try await self.store.openAttempts(dialerID: self.configuration.id) {
+                self.slots.seed(attempt.callID)
+                self.hold(adopted: attempt, delivery: nil)
+            }
+        }
+    }
+
+    private func listen(to hints: AMQPConsumer) async {
+        do {
+            for try await delivery in hints {
+                if let hint = try? CallMessages.decode(
+                    CallEndedHint.self,
+                    from: delivery,
+                    as: CallEndedHint.messageType
+                ) {
+                    self.settle(hint.callID)
+                }
+                self.consuming.ack([delivery])
+            }
+        } catch {
+            self.logger.notice("Hints have ended; the database is polled", metadata: .keys([.error: "\(error)"]))
+        }
+    }
+
+    /// Repeats a step that must succeed before anything else may happen, until it does or the process drains.
+    /// - Returns: The result; nil when the process drains.
+    func untilDone<Result: Sendable>(
+        _ message: Logger.Message,
+        _ step: () async throws -> Result
+    ) async -> Result? {
+        var pause = Duration.milliseconds(100)
+        while true {
+            do {
+                let result = try await step()
+                self.fault.withLockedValue { $0 = nil }
+                return result
+            } catch {
+                if Task.isCancelled || self.isDraining.withLockedValue(\.self) { return nil }
+                self.fault.withLockedValue { $0 = "\(error)" }
+                self.logger.warning(message, metadata: .keys([.error: "\(error)"]))
+                try? await Task.sleep(for: pause)
+                pause = min(pause * 2, .seconds(5))
+            }
+        }
+    }
+}

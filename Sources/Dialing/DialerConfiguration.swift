@@ -1,0 +1,32 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+/// The settings of a Dialer.
+public struct DialerConfiguration: Sendable {
+    /// Who this dialer is; the same after a restart, if its open calls shall be found again at once.
+    public var id: String
+    /// The trunk whose queue it consumes.
+    public var trunk: String = "default"
+    /// This dialer's live calls, never more, 1 to 20,000.
+    public var maximumConcurrentCalls: Int = 10
+    /// Calls placed per second, above 0.
+    public var callsPerSecond: Double = 1
+    /// Added to ring timeout and call length to make a call's deadline.
+    public var margin: Duration = .seconds(60)
+    /// How long a contact rests after a failure of the provider.
+    public var failureBackOff: Duration = .seconds(60)
+    /// How often the database is asked which held calls are over, when no hint has come.
+    public var pollInterval: Duration = .seconds(5)
+    /// How long placements in flight may take once the process drains.
+    public var drainLimit: Duration = .seconds(4)
+    /// Consecutive failures of the provider that open the circuit breaker.
+    public var breakerThreshold: Int = 5
+    /// How long the open breaker waits before it probes.
+    public var breakerPause: Duration = .seconds(15)
+
+    /// Creates settings with the defaults.
+    /// - Parameter id: Who this dialer is.
+    public init(id: String) {
+        self.id = id
+    }
+}

@@ -1,0 +1,23 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import Metrics
+
+/// The Dialer's figures.
+struct DialerMetrics: Sendable {
+    let live = Gauge(label: "call_scheduler_dialer_live_calls")
+    let adopted = Counter(label: "call_scheduler_dialer_adopted_total")
+    let stale = Counter(label: "call_scheduler_dialer_stale_total")
+    let poison = Counter(label: "call_scheduler_dialer_poison_total")
+    let lost = Counter(label: "call_scheduler_dialer_lost_total")
+    let canceled = Counter(label: "call_scheduler_dialer_canceled_total")
+    let placeDuration = Timer(label: "call_scheduler_dialer_place_duration_seconds")
+
+    func placement(_ result: String) {
+        Counter(label: "call_scheduler_dialer_placements_total", dimensions: [("result", result)]).increment()
+    }
+
+    func notAllowed(_ reason: String) {
+        Counter(label: "call_scheduler_dialer_not_allowed_total", dimensions: [("reason", reason)]).increment()
+    }
+}

@@ -1,0 +1,43 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import AMQP
+import CallModel
+import CallStore
+import Foundation
+
+/// A call that this dialer watches until it has ended. Its delivery is acked then, not before.
+struct HeldCall: Sendable {
+    /// What is known of the call's place at the provider.
+    enum Placement: Sendable {
+        /// The provider gave this id.
+        case known(String)
+        /// Nobody knows whether the provider took it.
+        case unknown
+    }
+
+    let callID: UUID
+    let phoneNumber: PhoneNumber
+    let callerID: PhoneNumber
+    let ringTimeout: Duration
+    /// By the database's clock.
+    let startedAt: Date
+    /// By this process's clock, so that hosts whose clocks differ agree on how long is left.
+    let startedInstant: ContinuousClock.Instant
+    let deadline: ContinuousClock.Instant
+    var placement: Placement
+    var delivery: AMQPDelivery?
+    /// When the provider is asked next.
+    var nextCheck: ContinuousClock.Instant
+    var checks = 0
+    /// The report that ends this call has been handed to the broker.
+    var isReported = false
+
+    /// When the provider is asked after this check: the pause doubles, and the deadline is never overslept.
+    mutating func scheduleNextCheck(now: ContinuousClock.Instant) {
+        self.checks += 1
+        let pause = Duration.seconds(5 * (1 << min(self.checks, 6)))
+        let next = now + pause
+        self.nextCheck = now < self.deadline ? min(next, self.deadline) : now + min(pause, .seconds(15))
+    }
+}

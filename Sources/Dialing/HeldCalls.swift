@@ -1,0 +1,72 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import AMQP
+import Foundation
+import NIOConcurrencyHelpers
+
+/// The calls that a dialer watches. A struct each and one loop for all: no task sleeps for a held call.
+final class HeldCalls: Sendable {
+    private let calls = NIOLockedValueBox<[UUID: HeldCall]>([:])
+
+    var count: Int { self.calls.withLockedValue { $0.count } }
+
+    var callIDs: [UUID] { self.calls.withLockedValue { Array($0.keys) } }
+
+    func insert(_ call: HeldCall) {
+        self.calls.withLockedValue { $0[call.callID] = call }
+    }
+
+    func remove(_ callID: UUID) -> HeldCall? {
+        self.calls.withLockedValue { $0.removeValue(forKey: callID) }
+    }
+
+    func update(_ callID: UUID, _ change: (inout HeldCall) -> Void) {
+        self.calls.withLockedValue { calls in
+            guard var call = calls[callID] else { return }
+            change(&call)
+            calls[callID] = call
+        }
+    }
+
+    /// Gives a held call its redelivered message.
+    /// - Returns: What became of it.
+    func attach(_ delivery: AMQPDelivery, to callID: UUID) -> Attachment {
+        self.calls.withLockedValue { calls in
+            guard var call = calls[callID] else { return .notHeld }
+            if let present = call.delivery, present.isValid { return .duplicate }
+            call.delivery = delivery
+            calls[callID] = call
+            return .attached
+        }
+    }
+
+    /// What became of a redelivered message.
+    enum Attachment: Sendable {
+        case attached
+        /// The call holds a valid message already; this one is spare.
+        case duplicate
+        case notHeld
+    }
+
+    /// The calls about which the provider should be asked now.
+    func due(now: ContinuousClock.Instant) -> [HeldCall] {
+        self.calls.withLockedValue { calls in calls.values.filter { $0.nextCheck <= now } }
+    }
+
+    /// The calls young enough to be still queued or ringing.
+    func maybeUnanswered(now: ContinuousClock.Instant) -> [UUID] {
+        self.calls.withLockedValue { calls in
+            calls.values
+                .filter { $0.startedInstant + $0.ringTimeout + .seconds(120) > now }
+                .map(\.callID)
+        }
+    }
+
+    /// The provider's id of a held call, when known.
+    func providerCallID(of callID: UUID) -> String? {
+        self.calls.withLockedValue { calls in
+            if case .known(let id)? = calls[callID]?.placement { id } else { nil }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import DequeModule
+import Foundation
+import NIOConcurrencyHelpers
+
+/// A connection's thread and its queue of work.
+final class ConnectionWorker: Sendable {
+    /// What the worker tells its pool.
+    struct Events: Sendable {
+        /// Connected; the pool may hand the worker out.
+        let connected: @Sendable (ConnectionWorker) -> Void
+        /// An attempt failed; the delay until the next one, or nil to give up.
+        let failed: @Sendable (ConnectionWorker, PostgresError) -> Duration?
+        /// The thread is over.
+        let ended: @Sendable (ConnectionWorker) -> Void
+    }
+
+    private struct Job {
+        let id: UInt64
+        let run: @Sendable (Session) -> Void
+        let fail: @Sendable (PostgresError) -> Void
+    }
+
+    private struct State {
+        var jobs = Deque<Job>()
+        var current: UInt64?
+        var isCurrentCancelled = false
+        var nextID: UInt64 = 0
+        var isShuttingDown = false
+        var isEnded = false
+        var isUsable = true
+    }
+
+    private let state = NIOLockedValueBox(State())
+    private let wakeup = Wakeup()
+    private let configuration: PostgresConfiguration
+    private let events: Events
+
+    init(configuration: PostgresConfiguration, events: Events) {
+        self.configuration = configuration
+        self.events = events
+    }
+
+    /// Whether the connection may serve another lease.
+    var isUsable: Bool {
+        self.state.withLockedValue {
+            $0.isUsable && !$0.isShuttingDown && !$0.isEnded && $0.jobs.isEmpty && $0.current == nil
+        }
+    }
+
+    func start() {
+        let thread = Thread { self.live() }
+        thread.name = "postgres"
+        thread.start()
+    }
+
+    /// Ends the thread; work in flight fails.
+    func shutDown() {
+        self.state.withLockedValue { $0.isShuttingDown = true }
+        self.wakeup.wake()
+    }
+
+    /// The connection serves no further lease.
+    func retire() { self.state.withLockedValue { $0.isUsable = false } }
+
+    /// Runs work on the thread.
+    /// - Parameter shielded: Whether the caller's cancellation is ignored.
+    func perform<T: Sendable>(
+        timeout: Duration?,
+        shielded: Bool = false,
+        _ work: @escaping @Sendable (Session) throws(PostgresError) -> T
+    ) async throws(PostgresError) -> T {
+        let id = self.state.withLockedValue { state in
+            state.nextID += 1
+            return state.nextID
+        }
+        guard !shielded else { return try await self.enqueue(id, timeout, shielded, work).get() }
+        let result = await withTaskCancellationHandler {
+            await self.enqueue(id, timeout, shielded, work)
+        } onCancel: {
+            self.cancel(id)
+        }
+        return try result.get()
+    }
+
+    private func enqueue<T: Sendable>(
+        _ id: UInt64,
+        _ timeout: Duration?,
+        _ shielded: Bool,
+        _ work: @escaping @Sendable (Session) throws(PostgresError) -> T
+    ) async -> Result<T, PostgresError> {
+        await withCheckedContinuation { (continuation: CheckedContinuation<Result<T, PostgresError>, Never>) in
+            let job = Job(
+                id: id,
+                run: { session in
+                    session.begin(deadline: timeout.map { .now + $0 })
+                    let result: Result<T, PostgresError>
+                    do throws(PostgresError) {
+                        result = .success(try work(session))
+                    } catch {
+                        result = .failure(error)
+                    }
+                    session.end()
+                    self.finish(session)
+                    continuation.resume(returning: result)
+                },
+                fail: { continuation.resume(returning: .failure($0)) }
+            )
+            let accepted = self.state.withLockedValue { state in
+                guard !state.isEnded, !state.isShuttingDown else { return false }
+                state.jobs.append(job)
+                return true
+            }
+            guard accepted else {
+                job.fail(PostgresError(.connectionLost, "the connection was closed", neverSent: true))
+                return
+            }
+            self.wakeup.wake()
+            // The handler may have run before the job was in the queue.
+            if !shielded, Task.isCancelled { self.cancel(id) }
+        }
+    }
+
+    private func cancel(_ id: UInt64) {
+        let waiting = self.state.withLockedValue { state -> Job? in
+            if state.current == id {
+                state.isCurrentCancelled = true
+                return nil
+            }
+            guard let index = state.jobs.firstIndex(where: { $0.id == id }) else { return nil }
+            return state.jobs.remove(at: index)
+        }
+        if let waiting { waiting.fail(PostgresError(.cancelled, "cancelled before it was sent")) }
+        self.wakeup.wake()
+    }
+
+    /// Before the continuation resumes, so that a release that follows finds the truth.
+    private func finish(_ session: Session) {
+        self.state.withLockedValue { state in
+            state.current = nil
+            if session.isBroken || session.wasCancelled { state.isUsable = false }
+        }
+    }
+
+    private func live() {
+        if let session = self.connectPatiently() {
+            self.events.connected(self)
+            self.serve(session)
+        }
+        let left = self.state.withLockedValue { state in
+            state.isEnded = true
+            defer { state.jobs = [] }
+            return state.jobs
+        }
+        for job in left { job.fail(PostgresError(.connectionLost, "the connection was lost", neverSent: true)) }
+        self.events.ended(self)
+    }
+
+    private func connectPatiently() -> Session? {
+        while !self.state.withLockedValue({ $0.isShuttingDown }) {
+            do throws(PostgresError) {
+                return try Session(configuration: self.configuration, wakeup: self.wakeup) { self.interruption() }
+            } catch {
+                guard let delay = self.events.failed(self, error) else { return nil }
+                let end = ContinuousClock.now + delay
+                while case let left = ContinuousClock.now.duration(to: end).milliseconds, left > 0,
+                    !self.state.withLockedValue({ $0.isShuttingDown })
+                {
+                    _ = self.wakeup.wait(socket: -1, events: 0, timeout: Int32(left))
+                }
+            }
+        }
+        return nil
+    }
+
+    private func interruption() -> Session.Interruption {
+        self.state.withLockedValue { state in
+            if state.isShuttingDown { return .shutdown }
+            return state.isCurrentCancelled ? .cancel : .none
+        }
+    }
+
+    private func serve(_ session: Session) {
+        while !session.isBroken {
+            let (job, isOver) = self.state.withLockedValue { state -> (Job?, Bool) in
+                state.isCurrentCancelled = false
+                guard !state.isShuttingDown, let job = state.jobs.popFirst() else { return (nil, state.isShuttingDown) }
+                state.current = job.id
+                return (job, false)
+            }
+            guard !isOver else { return }
+            guard let job else {
+                session.idle()
+                continue
+            }
+            job.run(session)
+        }
+        self.state.withLockedValue { $0.isUsable = false }
+    }
+}

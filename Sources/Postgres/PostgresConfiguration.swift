@@ -1,0 +1,135 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import CLibPQ
+
+/// Where the server is, and how patient to be with it.
+public struct PostgresConfiguration: Sendable {
+    /// Shown in `pg_stat_activity`.
+    public var applicationName = "postgres-client"
+    /// At most this many connections, 1 or more.
+    public var maximumConnections = 8
+    /// For one attempt to connect, all hosts of the URI together.
+    public var connectTimeout: Duration = .seconds(10)
+    /// The server's `statement_timeout`; with it, a server that does not answer at all is given up five seconds later.
+    public var statementTimeout: Duration?
+    /// How long a caller waits for a connection, reconnecting included.
+    public var acquireTimeout: Duration = .seconds(30)
+
+    private let options: [String: String]
+
+    /// Reads a libpq URI or keyword/value string; `postgres://` and `postgresql+asyncpg://` are read as `postgresql://`.
+    /// - Parameter uri: The connection string.
+    /// - Throws: ``PostgresError`` with code `invalidConfiguration`, which never quotes the password.
+    public init(uri: String) throws(PostgresError) {
+        self.options = try Self.parse(Self.normalized(uri), redactor: PasswordRedactor(uri: uri))
+        if let name = self.options["application_name"], !name.isEmpty { self.applicationName = name }
+    }
+
+    /// Host, port, database and user; never the password.
+    public var redactedDescription: String {
+        "\(self.endpoint) database=\(self.options["dbname"] ?? "") user=\(self.options["user"] ?? "")"
+    }
+
+    var endpoint: String {
+        let host = self.options["host"] ?? self.options["hostaddr"] ?? "localhost"
+        return "\(host):\(self.options["port"] ?? "5432")"
+    }
+
+    var redactor: PasswordRedactor { PasswordRedactor(secret: self.options["password"] ?? "") }
+
+    /// Keywords for `PQconnectStartParams`: ours under the caller's.
+    var connectionParameters: [(keyword: String, value: String)] {
+        var merged = [
+            "gssencmode": "disable",
+            "tcp_user_timeout": "15000",
+            "keepalives": "1",
+            "keepalives_idle": "30",
+            "keepalives_interval": "10",
+            "keepalives_count": "3",
+        ]
+        merged.merge(self.options) { _, given in given }
+        merged["application_name"] = self.applicationName
+        merged["client_encoding"] = "UTF8"
+        if let statementTimeout {
+            let setting = "-c statement_timeout=\(max(1, statementTimeout.milliseconds))"
+            merged["options"] = [merged["options"], setting].compactMap(\.self).joined(separator: " ")
+        }
+        return merged.map { ($0.key, $0.value) }
+    }
+
+    private static func normalized(_ uri: String) -> String {
+        for scheme in ["postgresql+asyncpg://", "postgres://"] where uri.hasPrefix(scheme) {
+            return "postgresql://" + uri.dropFirst(scheme.count)
+        }
+        return uri
+    }
+
+    private static func parse(
+        _ uri: String,
+        redactor: PasswordRedactor
+    ) throws(PostgresError) -> [String: String] {
+        var problem: UnsafeMutablePointer<CChar>?
+        guard let parsed = PQconninfoParse(uri, &problem) else {
+            let text = problem.map { String(cString: $0) } ?? "out of memory"
+            PQfreemem(problem)
+            throw PostgresError(.invalidConfiguration, redactor.redact(text.trimmedLine))
+        }
+        defer { PQconninfoFree(parsed) }
+        var options: [String: String] = [:]
+        var option = parsed
+        while let keyword = option.pointee.keyword {
+            if let value = option.pointee.val { options[String(cString: keyword)] = String(cString: value) }
+            option += 1
+        }
+        for port in (options["port"] ?? "").split(separator: ",") where !(1...65535).contains(Int(port) ?? 0) {
+            throw PostgresError(.invalidConfiguration, "the port is not a number from 1 to 65535")
+        }
+        return options
+    }
+}
+
+/// Takes passwords out of libpq's messages, which quote pieces of what they were given.
+struct PasswordRedactor: Sendable {
+    private let secrets: [String]
+
+    init(secret: String) { self.secrets = secret.isEmpty ? [] : [secret] }
+
+    init(uri: String) {
+        var secrets: [String] = []
+        // Up to the last @, because an unescaped password may itself hold @ or /.
+        if let scheme = uri.firstRange(of: "://"), let end = uri.lastIndex(of: "@"), scheme.upperBound < end,
+            let colon = uri[scheme.upperBound..<end].firstIndex(of: ":")
+        {
+            secrets.append(String(uri[uri.index(after: colon)..<end]))
+        }
+        var rest = uri[...]
+        while let key = rest.firstRange(of: "password") {
+            rest = rest[key.upperBound...]
+            let value = rest.drop { $0 == " " || $0 == "=" || $0 == "'" }.prefix { !" '&".contains($0) }
+            if !value.isEmpty { secrets.append(String(value)) }
+        }
+        self.secrets = secrets
+    }
+
+    func redact(_ text: String) -> String {
+        guard !self.secrets.isEmpty else { return text }
+        let pieces = text.split(separator: "\"", omittingEmptySubsequences: false).enumerated().map { index, piece in
+            let isQuoted = !index.isMultiple(of: 2)
+            let isSecret = self.secrets.contains { piece.contains($0) || (isQuoted && $0.contains(piece)) }
+            return isSecret ? "***" : String(piece)
+        }
+        return pieces.joined(separator: "\"")
+    }
+}
+
+extension Duration {
+    var milliseconds: Int64 { self.components.seconds * 1000 + self.components.attoseconds / 1_000_000_000_000_000 }
+}
+
+extension String {
+    /// libpq ends its messages with a line break, and has several lines for several hosts.
+    var trimmedLine: String {
+        self.split(whereSeparator: \.isNewline).joined(separator: "; ")
+    }
+}

@@ -1,0 +1,115 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOHTTP1
+
+/// Sends one request once, and knows afterwards whether the provider can have read it.
+struct TwilioTransport: Sendable {
+    /// Why there is no answer.
+    struct Failure: Error {
+        /// Whether the provider can have read the request whole.
+        var wasSent: Bool
+        /// What happened, from a closed set of words.
+        var reason: String
+    }
+
+    let client: HTTPClient
+    let baseURL: String
+    let authorization: String
+    let timeout: Duration
+
+    /// A list page of the largest size stays well below this.
+    private static let largestAnswer = 4 << 20
+
+    func send(_ request: TwilioRequest) async throws(Failure) -> TwilioAnswer {
+        let witness = BodyWitness(FormFields.encode(request.form))
+        var message = HTTPClientRequest(url: self.baseURL + request.target)
+        message.method = .init(rawValue: request.operation.method)
+        message.headers.add(name: "Authorization", value: self.authorization)
+        message.headers.add(name: "Accept", value: "application/json")
+        message.headers.add(name: "User-Agent", value: "call-scheduler")
+        if !request.form.isEmpty {
+            message.headers.add(name: "Content-Type", value: "application/x-www-form-urlencoded")
+            message.body = .stream(WitnessedBody(witness: witness), length: .known(Int64(witness.length)))
+        }
+        do {
+            return try await self.exchange(message)
+        } catch {
+            throw Failure(wasSent: await witness.wasTaken, reason: Self.reason(error))
+        }
+    }
+
+    /// The client's own deadline ends with the answer's head; the body must not take for ever either.
+    private func exchange(_ message: HTTPClientRequest) async throws -> TwilioAnswer {
+        let client = self.client
+        let timeout = self.timeout
+        return try await withThrowingTaskGroup(of: TwilioAnswer.self) { group in
+            group.addTask {
+                let response = try await client.execute(message, timeout: TimeAmount(timeout))
+                let body = try await response.body.collect(upTo: Self.largestAnswer)
+                return TwilioAnswer(
+                    status: Int(response.status.code),
+                    retryAfter: response.headers.first(name: "Retry-After"),
+                    body: Array(body.readableBytesView)
+                )
+            }
+            group.addTask {
+                try await Task.sleep(for: timeout)
+                throw HTTPClientError.deadlineExceeded
+            }
+            defer { group.cancelAll() }
+            guard let answer = try await group.next() else { throw HTTPClientError.deadlineExceeded }
+            return answer
+        }
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        switch error {
+        case let error as HTTPClientError: error.shortDescription
+        case is CancellationError: "Cancelled"
+        default: String(describing: type(of: error))
+        }
+    }
+}
+
+/// Holds a request's body and remembers whether the HTTP client has taken it.
+///
+/// The client takes the body only once a connection is up and the head was handed to it. As long as it has not, no
+/// server can have had the request whole, whatever the error says: that is what tells "nothing was placed" from "a
+/// phone may be ringing".
+actor BodyWitness {
+    nonisolated let length: Int
+    private let body: ByteBuffer
+    private(set) var wasTaken = false
+
+    init(_ body: String) {
+        self.body = ByteBuffer(string: body)
+        self.length = body.utf8.count
+    }
+
+    func take() -> ByteBuffer? {
+        guard !self.wasTaken else { return nil }
+        self.wasTaken = true
+        return self.body
+    }
+}
+
+/// The body as the HTTP client reads it: once. A client that would want to repeat it gets nothing.
+struct WitnessedBody: AsyncSequence, Sendable {
+    let witness: BodyWitness
+
+    struct Iterator: AsyncIteratorProtocol {
+        let witness: BodyWitness
+
+        mutating func next() async -> ByteBuffer? {
+            await self.witness.take()
+        }
+    }
+
+    func makeAsyncIterator() -> Iterator {
+        Iterator(witness: self.witness)
+    }
+}

@@ -1,0 +1,148 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Postgres
+import Testing
+
+@Suite("faults", .timeLimit(.minutes(2)))
+struct FaultTests {
+    @Test("a terminated backend is a lost connection for its statement, and no trouble for the next")
+    func terminated() async throws {
+        try await withClient { client in
+            let marker = uniqueName("marker")
+            let kill = PostgresStatement(
+                "select pg_terminate_backend(pid) from pg_stat_activity where query like '%' || $1 || '%' and state = 'active' and pid <> pg_backend_pid()"
+            )
+            let task = Task { try await client.execute(PostgresStatement("select pg_sleep(60) /* \(marker) */")) }
+            #expect(try await eventually { try await client.execute(kill, [marker]).count == 1 })
+            let error = await postgresError { _ = try await task.value }
+            #expect(error?.code == .connectionLost || error?.sqlState == "57P01")
+            #expect(error?.isRetryable == true)
+            for _ in 0..<20 { try await client.execute("select 1") }
+        }
+    }
+
+    @Test("callers outlast a restart of the server")
+    func restart() async throws {
+        try await PrivateServer.with { server in
+            try await withClient(uri: server.uri()) { client in
+                for _ in 0..<5 { try await client.execute("select 1") }
+                let inFlight = Task { try await client.execute("select pg_sleep(60)") }
+                #expect(try await eventually { client.statistics.busy == 1 })
+                try server.stop()
+                #expect(await postgresError { _ = try await inFlight.value }?.isRetryable == true)
+                let waiting = Task { try await client.execute("select 1") }
+                #expect(try await eventually { client.statistics.waiting == 1 })
+                try server.start()
+                _ = try await waiting.value
+                #expect(client.statistics.reconnects >= 1)
+            }
+        }
+    }
+
+    @Test("a frozen server does not hold a caller for good")
+    func frozen() async throws {
+        try await PrivateServer.with { server in
+            try await withClient({ $0.statementTimeout = .milliseconds(200) }, uri: server.uri()) { client in
+                let row = try await client.execute("select pg_backend_pid()").first
+                let backend = try #require(try row?.decode(Int32.self, at: 0))
+                kill(backend, SIGSTOP)
+                let error = await postgresError { try await client.execute("select 1") }
+                kill(backend, SIGCONT)
+                #expect(error?.code == .timeout)
+                #expect(await postgresError { try await client.execute("select pg_sleep(9)") }?.sqlState == "57014")
+            }
+        }
+    }
+
+    @Test("a refused port is an error with host, port and reason")
+    func refused() async throws {
+        try await withClient({ $0.acquireTimeout = .milliseconds(300) }, uri: "postgresql://u:hunter2@127.0.0.1:1/x") {
+            let client = $0
+            let error = await postgresError { try await client.execute("select 1") }
+            #expect(error?.code == .connectionFailed)
+            #expect(error?.message.contains("127.0.0.1:1") == true)
+            #expect(error?.message.contains("refused") == true)
+            #expect(error?.debugDescription.contains("hunter2") == false)
+        }
+    }
+
+    @Test("a wrong password and an unknown database fail at once")
+    func denied() async throws {
+        try await PrivateServer.with(hba: "host all app 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256") {
+            let server = $0
+            try await withClient(uri: server.uri()) { client in
+                try await client.execute("create role locked login password 'right'")
+                let url = server.uri(user: "locked", password: "right")
+                _ = try await withClient(uri: url) { try await $0.execute("select 1") }
+            }
+            let start = ContinuousClock.now
+            try await withClient(uri: server.uri(user: "locked", password: "hunter2")) { client in
+                let error = await postgresError { try await client.execute("select 1") }
+                #expect(error?.sqlState == "28P01")
+                #expect(error?.debugDescription.contains("hunter2") == false)
+            }
+            try await withClient(uri: server.uri(database: "nowhere")) { client in
+                #expect(await postgresError { try await client.execute("select 1") }?.sqlState == "3D000")
+            }
+            try await withClient({ $0.acquireTimeout = .milliseconds(300) }, uri: server.uri(query: "?sslmode=require"))
+            {
+                let client = $0
+                let error = await postgresError { try await client.execute("select 1") }
+                #expect(error?.code == .connectionFailed)
+                #expect(error?.message.contains("SSL") == true)
+            }
+            #expect(ContinuousClock.now - start < .seconds(10))
+        }
+    }
+
+    @Test("verify-full accepts the server's own authority and no other")
+    func tls() async throws {
+        try await PrivateServer.with(settings: "ssl=on") { server in
+            let make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -addext subjectAltName=IP:127.0.0.1 -subj"
+            try server.asServer("\(make) /CN=127.0.0.1 -keyout data/server.key -out data/server.crt")
+            try server.asServer("\(make) /CN=other -keyout other.key -out other.crt")
+            try server.asServer("chmod 600 data/server.key")
+        } _: { server in
+            let right = server.uri(query: "?sslmode=verify-full&sslrootcert=\(server.data)/server.crt")
+            try await withClient(uri: right) { client in
+                let row = try await client.execute(
+                    "select ssl from pg_stat_ssl where pid = pg_backend_pid()"
+                ).first
+                #expect(try row?.decode(Bool.self, at: 0) == true)
+            }
+            let wrong = server.uri(query: "?sslmode=verify-full&sslrootcert=\(server.directory)/other.crt")
+            try await withClient({ $0.acquireTimeout = .milliseconds(300) }, uri: wrong) { client in
+                let error = await postgresError { try await client.execute("select 1") }
+                #expect(error?.code == .connectionFailed)
+                #expect(error?.message.contains("certificate") == true)
+            }
+        }
+    }
+
+    @Test(
+        "a malformed URI is refused without its password",
+        arguments: [
+            "postgresql://u:hunter2@host:port/db", "postgresql://u:hunter2@host/db?nonsense=1",
+            "host=h password=hunter2 x",
+            "postgresql://u:hunter2@[::1/db", "postgresql://u:hun%zzter2@host/db", "mysql://u:hunter2@host/db",
+        ]
+    )
+    func malformed(uri: String) async {
+        let error = await postgresError { _ = try PostgresConfiguration(uri: uri) }
+        #expect(error?.code == .invalidConfiguration)
+        #expect(error?.debugDescription.contains("ter2") == false)
+    }
+
+    @Test("the old driver's scheme is understood, and the description has no password")
+    func schemes() throws {
+        for scheme in ["postgresql", "postgres", "postgresql+asyncpg"] {
+            let configuration = try PostgresConfiguration(
+                uri: "\(scheme)://u:hunter2@example.org:5433/d?application_name=me"
+            )
+            #expect(configuration.redactedDescription == "example.org:5433 database=d user=u")
+            #expect(configuration.applicationName == "me")
+        }
+    }
+}

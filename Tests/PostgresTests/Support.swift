@@ -1,0 +1,68 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Logging
+import Postgres
+import Testing
+
+struct MissingServer: Error, CustomStringConvertible {
+    var description: String { "TEST_DATABASE_URL is not set: start a stack with `ops/stack up`" }
+}
+
+func testURI() throws -> String {
+    guard let uri = ProcessInfo.processInfo.environment["TEST_DATABASE_URL"], !uri.isEmpty else {
+        throw MissingServer()
+    }
+    return uri
+}
+
+/// A client of the test server, closed at the end of the scope.
+func withClient<R>(
+    _ configure: (inout PostgresConfiguration) -> Void = { _ in },
+    uri: String? = nil,
+    _ body: (PostgresClient) async throws -> R
+) async throws -> R {
+    var configuration = try PostgresConfiguration(uri: uri ?? testURI())
+    configure(&configuration)
+    let client = PostgresClient(configuration: configuration, logger: Logger(label: "test"))
+    do {
+        let result = try await body(client)
+        await client.close()
+        return result
+    } catch {
+        await client.close()
+        throw error
+    }
+}
+
+/// Asks again until the answer is yes; bounded.
+func eventually(
+    within limit: Duration = .seconds(10),
+    _ condition: () async throws -> Bool
+) async throws -> Bool {
+    let end = ContinuousClock.now + limit
+    while ContinuousClock.now < end {
+        if try await condition() { return true }
+        try await Task.sleep(for: .milliseconds(20))
+    }
+    return try await condition()
+}
+
+/// The error that the body throws; records an issue when it throws none.
+func postgresError(_ body: () async throws -> Void) async -> PostgresError? {
+    do {
+        try await body()
+        Issue.record("nothing was thrown")
+        return nil
+    } catch let error as PostgresError {
+        return error
+    } catch {
+        Issue.record("unexpected \(error)")
+        return nil
+    }
+}
+
+func uniqueName(_ prefix: String) -> String {
+    prefix + "_" + UUID().uuidString.lowercased().split(separator: "-").joined()
+}

@@ -1,0 +1,159 @@
+# shellcheck shell=bash
+# Call Scheduler
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the scripts of ops/ share. Sourced, never run.
+
+# shellcheck disable=SC2034  # read by the scripts that source this file
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+
+# Progress goes to standard error, so that standard output stays free for results.
+progress() { printf '[%3ds] %s\n' "$SECONDS" "$*" >&2; }
+
+die() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+# A wrong option ends with 64, as in the program itself.
+usage_error() {
+    printf "%s: %s; see '%s --help'\n" "${0##*/}" "$*" "$0" >&2
+    exit 64
+}
+
+# Prints the comment block at the top of the calling script, after its licence line.
+print_help() { sed -n '/^# SPDX/,/^[^#]/{/^# SPDX/d;/^#/!d;s/^# \{0,1\}//;p}' "$0" | sed '1{/^$/d}'; }
+
+# A process that has ended but was not reaped yet still answers to `kill -0`: it counts as gone.
+is_alive() {
+    local stat
+    [[ $1 =~ ^[0-9]+$ ]] || return 1
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+    stat=${stat##*) }
+    [[ $stat != Z* && $stat != X* ]]
+}
+
+# wait_until_gone SECONDS PID…: 1 if one of them is still there afterwards.
+wait_until_gone() {
+    local tries=$(($1 * 20)) pid alive
+    shift
+    while :; do
+        alive=
+        for pid in "$@"; do
+            if is_alive "$pid"; then alive=1; fi
+        done
+        if [[ -z $alive ]]; then return 0; fi
+        if ((tries-- <= 0)); then return 1; fi
+        sleep 0.05
+    done
+}
+
+# Local TCP ports in use, in decimal: `all`, or `listening`, without those that a server could bind all the same.
+used_ports() {
+    local file hex state
+    for file in /proc/net/tcp /proc/net/tcp6; do
+        if [[ -r $file ]]; then
+            while read -r _ hex _ state _; do
+                hex=${hex##*:}
+                if [[ $hex =~ ^[0-9A-F]{4}$ && ($1 == all || $state == 0A) ]]; then echo "$((16#$hex))"; fi
+            done <"$file"
+        fi
+    done
+}
+
+# free_ports N: that many free ports, on one line. They lie below the range that the system hands to outgoing
+# connections, so that none of those takes one before its server is up.
+free_ports() {
+    local used port chosen=()
+    used=" $(used_ports all | tr '\n' ' ')"
+    while ((${#chosen[@]} < $1)); do
+        port=$((15000 + RANDOM % 16000))
+        if [[ $used != *" $port "* ]]; then
+            chosen+=("$port")
+            used+="$port "
+        fi
+    done
+    echo "${chosen[*]}"
+}
+
+# The newest installed server programs of PostgreSQL; empty if there are none.
+postgres_programs() {
+    local directory
+    for directory in $(printf '%s\n' /usr/lib/postgresql/*/bin | sort -t/ -k5,5nr); do
+        if [[ -x $directory/initdb && -x $directory/postgres && -x $directory/psql ]]; then
+            echo "$directory"
+            return
+        fi
+    done
+}
+
+is_installed() {
+    case $1 in
+        postgresql) [[ -n $(postgres_programs) ]] ;;
+        rabbitmq-server) [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] ;;
+        librabbitmq-dev) pkg-config --exists librabbitmq 2>/dev/null ;;
+        libpq-dev) pkg-config --exists libpq 2>/dev/null ;;
+        pkg-config | curl | python3) command -v "$1" >/dev/null ;;
+        *) dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed ;;
+    esac
+}
+
+# install_packages NAME…: installs those Debian packages that are missing, and does nothing if none is.
+install_packages() {
+    local name missing=() wanted=("$@") lock
+    for name in "$@"; do
+        if ! is_installed "$name"; then missing+=("$name"); fi
+    done
+    if ((${#missing[@]} == 0)); then return 0; fi
+    command -v apt-get >/dev/null || die "missing: ${missing[*]}; install them (no apt-get here)"
+    if [[ $(id -u) != 0 ]]; then
+        command -v sudo >/dev/null || die "missing: ${missing[*]}; install them as root (no sudo here)"
+    fi
+    lock="${TMPDIR:-/tmp}/call-scheduler-$(id -u).install.lock"
+    {
+        flock 9
+        missing=() # the script that we waited for may have installed them
+        for name in "${wanted[@]}"; do
+            if ! is_installed "$name"; then missing+=("$name"); fi
+        done
+        if ((${#missing[@]} > 0)); then
+            progress "installing ${missing[*]}"
+            install_with_apt "${missing[@]}"
+        fi
+    } 9>"$lock"
+    for name in "${wanted[@]}"; do
+        is_installed "$name" || die "$name is still missing after its installation"
+    done
+}
+
+install_with_apt() {
+    local sudo=() log status=0
+    if [[ $(id -u) != 0 ]]; then sudo=(sudo); fi
+    log=$(mktemp)
+    # The packages would start servers of the system's own; ours are private ones. Whoever has a policy keeps it.
+    # shellcheck disable=SC2016  # the inner shell expands
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive bash -c '
+        set -eu
+        policy=/usr/sbin/policy-rc.d
+        if [ ! -e "$policy" ]; then
+            trap "rm -f $policy" EXIT
+            printf "#!/bin/sh\nexit 101\n" >"$policy"
+            chmod 755 "$policy"
+        fi
+        options="-q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3"
+        apt-get $options update
+        apt-get $options install --no-install-recommends "$@"
+    ' install "$@" >"$log" 2>&1 </dev/null || status=$?
+    if ((status != 0)); then
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        die "apt-get failed; the end of its output is above"
+    fi
+    rm -f "$log"
+}
+
+# The packages for building and for a stack.
+install_everything() {
+    command -v swift >/dev/null || die "no 'swift' in PATH; install a Swift 6.2 (or newer) toolchain: https://swift.org/install"
+    install_packages postgresql rabbitmq-server librabbitmq-dev libpq-dev pkg-config curl python3
+}
