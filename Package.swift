@@ -21,13 +21,17 @@ let logging = product("Logging", "swift-log")
 let metrics = product("Metrics", "swift-metrics")
 let locks = product("NIOConcurrencyHelpers", "swift-nio")
 let nioCore = product("NIOCore", "swift-nio")
+let nioHTTP1 = product("NIOHTTP1", "swift-nio")
 let collections = product("DequeModule", "swift-collections")
+let heap = product("HeapModule", "swift-collections")
 let lifecycle = product("ServiceLifecycle", "swift-service-lifecycle")
 let hummingbird = product("Hummingbird", "hummingbird")
 let httpClient = product("AsyncHTTPClient", "async-http-client")
 let httpTypes = product("HTTPTypes", "swift-http-types")
 let crypto = product("Crypto", "swift-crypto")
 let arguments = product("ArgumentParser", "swift-argument-parser")
+let unixSignals = product("UnixSignals", "swift-service-lifecycle")
+let systemPackage = product("SystemPackage", "swift-system")
 let configuration = product("Configuration", "swift-configuration")
 
 func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -54,6 +58,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -85,7 +90,7 @@ let package = Package(
         module("CallModel", []),
         module("CallStore", ["CallModel", "Postgres", "Schemas", logging, locks, crypto]),
         module("CallQueues", ["AMQP", "CallModel", logging]),
-        module("Telephony", ["CallModel", logging, httpClient, nioCore, crypto]),
+        module("Telephony", ["CallModel", logging, httpClient, nioCore, nioHTTP1, crypto]),
         module("Observability", [logging, metrics, hummingbird, lifecycle, locks]),
         module(
             "Selection",
@@ -103,13 +108,13 @@ let package = Package(
             "Webhooks",
             ["CallModel", "CallQueues", "AMQP", "Telephony", "Observability", logging, metrics, lifecycle, hummingbird, httpTypes, nioCore]
         ),
-        module("ProviderSimulator", [logging, hummingbird, httpTypes, httpClient, nioCore, crypto, lifecycle, locks]),
+        module("ProviderSimulator", [logging, heap, hummingbird, httpTypes, httpClient, nioCore, nioHTTP1, crypto, lifecycle]),
         .executableTarget(
             name: "CallScheduler",
             dependencies: [
                 "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Observability", "Postgres", "ProviderSimulator",
                 "Recording", "Selection", "Telephony", "Webhooks",
-                arguments, configuration, httpClient, lifecycle, logging, metrics,
+                arguments, configuration, httpClient, nioCore, lifecycle, logging, metrics, systemPackage, unixSignals,
             ],
             swiftSettings: settings
         ),

@@ -19,7 +19,7 @@ public enum Schemas {
             Migration(
                 number: 1,
                 name: "campaigns_contacts_attempts",
-                sql: Self.text(PackageResources._0001_campaigns_contacts_attempts_sql)
+                sql: Self.text(PackageResources._001_campaigns_contacts_attempts_sql)
             )
         ]
     }

@@ -120,6 +120,7 @@ install_packages() {
             progress "installing ${missing[*]}"
             install_with_apt "${missing[@]}"
         fi
+        rm -f "$lock"
     } 9>"$lock"
     for name in "${wanted[@]}"; do
         is_installed "$name" || die "$name is still missing after its installation"
@@ -156,4 +157,51 @@ install_with_apt() {
 install_everything() {
     command -v swift >/dev/null || die "no 'swift' in PATH; install a Swift 6.2 (or newer) toolchain: https://swift.org/install"
     install_packages postgresql rabbitmq-server librabbitmq-dev libpq-dev pkg-config curl python3
+}
+
+# run_quietly LOG COMMAND…: on a terminal the command speaks for itself; elsewhere its output goes to LOG, with a sign
+# of life now and then, and its end is shown if it fails.
+run_quietly() {
+    local log=$1 pid status=0 waited=0
+    shift
+    if [[ -t 2 ]]; then
+        "$@" >&2
+        return
+    fi
+    "$@" >"$log" 2>&1 </dev/null &
+    pid=$!
+    background+=("$pid")
+    while is_alive "$pid"; do
+        sleep 0.2
+        if ((++waited % 300 == 0)); then progress "… $(tail -n 1 "$log")"; fi
+    done
+    wait "$pid" || status=$?
+    if ((status != 0)); then
+        grep -E 'error:' "$log" | sort -u | head -n 40 >&2 || true
+        tail -n 20 "$log" >&2
+    fi
+    return "$status"
+}
+
+# What the script has in the background; `end_background SECONDS` ends it, forcibly after that time.
+background=()
+end_background() {
+    local pid alive=()
+    for pid in "${background[@]}"; do
+        if is_alive "$pid"; then alive+=("$pid"); fi
+    done
+    if ((${#alive[@]} == 0)); then return 0; fi
+    kill -TERM "${alive[@]}" 2>/dev/null || true
+    if ! wait_until_gone "$1" "${alive[@]}"; then
+        kill -KILL "${alive[@]}" 2>/dev/null || true
+        wait_until_gone 5 "${alive[@]}" || true
+    fi
+}
+
+# Whatever ends the script, `cleanup` of that script runs once.
+clean_up_at_exit() {
+    trap cleanup EXIT
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
 }

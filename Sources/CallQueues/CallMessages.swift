@@ -3,7 +3,7 @@
 
 public import AMQP
 public import CallModel
-public import Foundation
+import Foundation
 
 /// Wraps the product's messages for the broker and unwraps them.
 public enum CallMessages {

@@ -3,6 +3,7 @@
 
 import Crypto
 import Foundation
+import Logging
 import Postgres
 public import Schemas
 

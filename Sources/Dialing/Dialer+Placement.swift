@@ -8,6 +8,7 @@ import CallStore
 import Foundation
 import Logging
 import Metrics
+import NIOConcurrencyHelpers
 import Observability
 import Telephony
 

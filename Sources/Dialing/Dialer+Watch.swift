@@ -6,6 +6,7 @@ import CallModel
 import CallStore
 import Foundation
 import Logging
+import Metrics
 import Observability
 import Telephony
 

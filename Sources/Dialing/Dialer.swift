@@ -139,12 +139,8 @@ public final class Dialer: Service {
     private func take(from consumer: AMQPConsumer) async {
         let handling = Task {
             await withDiscardingTaskGroup { group in
-                do {
-                    for try await delivery in consumer {
-                        group.addTask { await self.handle(delivery) }
-                    }
-                } catch {
-                    self.logger.error("The consumer ended", metadata: .keys([.error: "\(error)"]))
+                for await delivery in consumer {
+                    group.addTask { await self.handle(delivery) }
                 }
             }
         }
@@ -168,19 +164,15 @@ public final class Dialer: Service {
     }
 
     private func listen(to hints: AMQPConsumer) async {
-        do {
-            for try await delivery in hints {
-                if let hint = try? CallMessages.decode(
-                    CallEndedHint.self,
-                    from: delivery,
-                    as: CallEndedHint.messageType
-                ) {
-                    self.settle(hint.callID)
-                }
-                self.consuming.ack([delivery])
+        for await delivery in hints {
+            if let hint = try? CallMessages.decode(
+                CallEndedHint.self,
+                from: delivery,
+                as: CallEndedHint.messageType
+            ) {
+                self.settle(hint.callID)
             }
-        } catch {
-            self.logger.notice("Hints have ended; the database is polled", metadata: .keys([.error: "\(error)"]))
+            self.consuming.ack([delivery])
         }
     }
 

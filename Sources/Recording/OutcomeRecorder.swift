@@ -59,11 +59,7 @@ public final class OutcomeRecorder: Service {
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 await withTaskCancellationOrGracefulShutdownHandler {
-                    do {
-                        for await delivery in consumer { buffer.append(delivery) }
-                    } catch {
-                        self.logger.error("The consumer ended", metadata: .keys([.error: "\(error)"]))
-                    }
+                    for await delivery in consumer { buffer.append(delivery) }
                     buffer.finish()
                 } onCancelOrGracefulShutdown: {
                     // The handler may not wait, and the sequence ends only once the broker has agreed.
@@ -126,7 +122,7 @@ public final class OutcomeRecorder: Service {
                 self.logger.warning("Reports wait to be recorded", metadata: .keys([.error: "\(error)"]))
                 // Unacked reports are delivered again, to this recorder's successor.
                 if Task.isCancelled || Task.isShuttingDownGracefully { return false }
-                try? await cancelWhenGracefulShutdown { try await Task.sleep(for: pause) }
+                try? await cancelWhenGracefulShutdown { [pause] in try await Task.sleep(for: pause) }
                 pause = min(pause * 2, .seconds(5))
             }
         }

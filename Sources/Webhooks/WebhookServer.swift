@@ -106,10 +106,11 @@ public struct WebhookServer: Service {
                     body: Array(body.readableBytesView)
                 )
             )
-        } catch .forged {
-            return self.refuse(.forbidden, result: "forged", "signature does not match")
-        } catch .malformed(let reason) {
-            return self.refuse(.badRequest, result: "malformed", reason)
+        } catch {
+            switch error {
+            case .forged: return self.refuse(.forbidden, result: "forged", "signature does not match")
+            case .malformed(let reason): return self.refuse(.badRequest, result: "malformed", reason)
+            }
         }
         var logger = self.logger
         logger[.callID] = event.callID.lowercased

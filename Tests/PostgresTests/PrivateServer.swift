@@ -67,7 +67,9 @@ struct PrivateServer: Sendable {
         // Not Foundation's Process: it waits for a descriptor that the server inherits.
         let log = FileManager.default.temporaryDirectory.path + "/" + uniqueName("command")
         defer { try? FileManager.default.removeItem(atPath: log) }
-        let arguments = ["/bin/sh", "-c", "(\(command)) >\(log) 2>&1 </dev/null"].map { strdup($0) } + [nil]
+        let words = ["/bin/sh", "-c", "(\(command)) >\(log) 2>&1 </dev/null"]
+        var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
+        arguments.append(nil)
         defer { arguments.forEach { free($0) } }
         var child: pid_t = 0
         var status: Int32 = -1

@@ -6,6 +6,10 @@ import Crypto
 import Foundation
 
 extension TwilioProvider {
+    /// Verifies a status callback's signature, then reads it.
+    /// - Parameter request: The request as it arrived.
+    /// - Returns: The report; the same callback always gives the same event id.
+    /// - Throws: ``CallbackError``.
     public func parseCallback(_ request: CallbackRequest) throws(CallbackError) -> CallEvent {
         let contentType = request.headers["content-type"]
         guard let signature = request.headers["x-twilio-signature"],

@@ -60,6 +60,11 @@ public struct TwilioProvider: TelephonyProvider {
         return configuration
     }
 
+    /// Asks the provider, once, to place a call; see ``TelephonyProvider/place(_:)``.
+    /// - Parameter request: Whom to call and how.
+    /// - Returns: The call as accepted.
+    /// - Throws: ``TelephonyError``; ``TelephonyError/Code/unknown`` whenever the provider can have read the request and
+    ///   its answer does not rule out a call.
     public func place(_ request: CallRequest) async throws(TelephonyError) -> PlacedCall {
         var form: [(name: String, value: String)] = [
             ("To", request.to.e164),
@@ -94,6 +99,10 @@ public struct TwilioProvider: TelephonyProvider {
         return PlacedCall(providerCallID: identifier, rawStatus: call.status ?? "queued")
     }
 
+    /// Asks how a call stands.
+    /// - Parameter id: The provider's id of the call.
+    /// - Returns: The call, or nil when the provider knows no call with this id.
+    /// - Throws: ``TelephonyError``, never with ``TelephonyError/Code/unknown``.
     public func call(id: String) async throws(TelephonyError) -> ProviderCall? {
         let request = try TwilioRequest(.fetchCall, accountSID: self.configuration.accountSID, callSID: id)
         let answer = try await self.ask(request)
@@ -105,6 +114,12 @@ public struct TwilioProvider: TelephonyProvider {
         return call
     }
 
+    /// Looks for calls by both numbers, queued calls included, newest first.
+    ///
+    /// At most 1,000 calls are looked through, queued and dialed ones each.
+    /// - Parameter query: What is known of the call.
+    /// - Returns: The calls that match.
+    /// - Throws: ``TelephonyError``, never with ``TelephonyError/Code/unknown``.
     public func findCalls(_ query: CallQuery) async throws(TelephonyError) -> [ProviderCall] {
         // A queued call has no start time, so the dated list does not have it. Queued first: a call that is dialed
         // between the two questions is then in the second list, and in the other order it would be in neither.
@@ -124,6 +139,11 @@ public struct TwilioProvider: TelephonyProvider {
         }
     }
 
+    /// Ends a call, or cancels it while it is queued or rings. An ended call, and one that is not known, is no error.
+    /// - Parameters:
+    ///   - id: The provider's id of the call.
+    ///   - onlyIfNotAnswered: True leaves an answered call alone.
+    /// - Throws: ``TelephonyError``, never with ``TelephonyError/Code/unknown``.
     public func hangUp(id: String, onlyIfNotAnswered: Bool) async throws(TelephonyError) {
         // "completed" ends a call that runs; a call that is still queued may only take "canceled".
         for status in onlyIfNotAnswered ? ["canceled"] : ["completed", "canceled"] {
@@ -142,6 +162,9 @@ public struct TwilioProvider: TelephonyProvider {
         }
     }
 
+    /// Checks that the account and its secret are accepted, by asking for a list of one call.
+    /// - Throws: ``TelephonyError`` with ``TelephonyError/Code/misconfigured(_:)`` when they are not, or when the base
+    ///   URL leads elsewhere.
     public func checkCredentials() async throws(TelephonyError) {
         let request = try TwilioRequest(
             .listCalls,

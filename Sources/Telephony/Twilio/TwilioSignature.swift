@@ -44,7 +44,9 @@ public enum TwilioSignature {
         body: [UInt8],
         tokens: [String]
     ) -> Bool {
-        guard let received = Data(base64Encoded: signature), received.count == Insecure.SHA1.byteCount else {
+        guard let received = Data(base64Encoded: signature), received.count == Insecure.SHA1.byteCount,
+            received.base64EncodedString() == signature
+        else {
             return false
         }
         let url = String(url.prefix { $0 != "#" })

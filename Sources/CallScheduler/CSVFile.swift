@@ -1,0 +1,64 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import CallModel
+import Foundation
+
+/// A CSV file on disk, read record by record.
+struct CSVFile {
+    let path: String
+    private let handle: FileHandle
+
+    init(path: String) throws {
+        self.path = path
+        var isDirectory: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+            throw UsageFault("\(path): there is no such file")
+        }
+        guard !isDirectory.boolValue, let handle = FileHandle(forReadingAtPath: path) else {
+            throw UsageFault("\(path): cannot be read")
+        }
+        self.handle = handle
+    }
+
+    /// Reads all records.
+    /// - Parameter body: Called with each record, in order.
+    func forEach(_ body: (CSVReader.Record) async throws -> Void) async throws {
+        var reader = CSVReader()
+        while let piece = try self.handle.read(upToCount: 1 << 16), !piece.isEmpty {
+            for record in reader.read(piece) { try await body(record) }
+        }
+        if let record = reader.finish() { try await body(record) }
+    }
+}
+
+/// A CSV file that is written record by record and appears under its name only when it is whole.
+final class CSVOutput {
+    private let path: String
+    private let handle: FileHandle
+
+    init(path: String) throws {
+        self.path = path
+        guard FileManager.default.createFile(atPath: path + ".part", contents: nil),
+            let handle = FileHandle(forWritingAtPath: path + ".part")
+        else {
+            throw UsageFault("\(path): cannot be written")
+        }
+        self.handle = handle
+    }
+
+    func write(_ fields: [String]) throws {
+        let line = fields.map(Self.quoted).joined(separator: ",") + "\n"
+        try self.handle.write(contentsOf: Data(line.utf8))
+    }
+
+    func close() throws {
+        try self.handle.close()
+        if rename(self.path + ".part", self.path) != 0 { throw UsageFault("\(self.path): cannot be written") }
+    }
+
+    private static func quoted(_ field: String) -> String {
+        guard field.contains(where: { [",", "\"", "\n", "\r", "\r\n"].contains($0) }) else { return field }
+        return "\"" + field.replacing("\"", with: "\"\"") + "\""
+    }
+}

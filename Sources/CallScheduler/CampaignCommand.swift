@@ -1,0 +1,271 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import CallModel
+import CallStore
+import Foundation
+
+struct CampaignCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "campaign",
+        abstract: "Create campaigns, look at them, start and stop them.",
+        subcommands: [
+            Create.self, Set.self, List.self, Show.self, Start.self, Pause.self, Resume.self, Cancel.self,
+        ]
+    )
+
+    struct Create: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Create a campaign as a draft.")
+        @OptionGroup var common: CommonOptions
+        @Argument(help: "The unique name.") var name: String
+        @Option(help: "IANA zone of contacts that have none of their own, e.g. Europe/Berlin.") var timeZone: String?
+        @Option(help: "Daily calling window in local time, half-open; may cross midnight.")
+        var window = "09:00-20:00"
+        @Flag(help: "Call at any time of day instead of in a window.") var anyTime = false
+        @Option(help: "ISO weekdays to call on, e.g. 1,2,3,4,5; 1 is Monday.") var callDays = "1,2,3,4,5,6,7"
+        @Option(help: "Attempts per contact, 1…15.") var maxAttempts = 3
+        @Option(help: "Minutes between the end of an attempt and the next one, 0…525600.") var retryIntervalMinutes = 60
+        @Option(help: "Whose dialers call.") var trunk = "default"
+        @Option(help: "Higher goes first.") var priority = 0
+        @Option(help: "Calls of this campaign at once, at most.") var maxConcurrentCalls: Int?
+        @Option(help: "Seconds that the phone rings, 5…600.") var ringTimeoutSeconds = 30
+        @Option(help: "Seconds of the longest call, 10…14400.") var maxCallSeconds = 600
+        @Option(help: "The caller ID, E.164.") var callerId: String?
+        @Option(help: "Where the provider asks what to do once the call is answered.") var answerUrl: String?
+        @Option(help: "Language of the interview.") var language = "en"
+        @Flag(help: "Let the provider tell people from machines.") var detectMachines = false
+        @Option(help: "When the campaign starts by itself, ISO 8601.") var startsAt: String?
+        @Option(help: "When the campaign stops calling, ISO 8601.") var endsAt: String?
+
+        func run() async throws {
+            let settings = try self.settings()
+            try await self.common.withStore { store in
+                if !(try await store.timeZones().contains(settings.timeZone)) {
+                    throw UsageFault("time-zone: '\(settings.timeZone)' is unknown to the database")
+                }
+                let id = try await store.createCampaign(settings)
+                Console.line("created campaign \(settings.name) (\(id.lowercased)) as a draft")
+            }
+        }
+
+        private func settings() throws -> CampaignSettings {
+            var faults: [String] = []
+            guard let timeZone = self.timeZone else {
+                throw UsageFault(
+                    "time-zone: is missing; a window means nothing without the zone it is in, e.g. --time-zone Europe/Berlin"
+                )
+            }
+            var settings = CampaignSettings(name: self.name, timeZone: timeZone)
+            settings.language = self.language
+            settings.trunk = self.trunk
+            settings.priority = self.priority
+            settings.maximumAttempts = self.maxAttempts
+            settings.retryIntervalMinutes = self.retryIntervalMinutes
+            settings.maximumConcurrentCalls = self.maxConcurrentCalls
+            settings.ringTimeoutSeconds = self.ringTimeoutSeconds
+            settings.maximumCallSeconds = self.maxCallSeconds
+            settings.answerURL = self.answerUrl
+            settings.detectsMachines = self.detectMachines
+            do {
+                settings.window = self.anyTime ? nil : try LocalTimeWindow(self.window)
+            } catch {
+                faults.append("window: \(error)")
+            }
+            settings.callDays = self.callDays.split(separator: ",").map { Int($0) ?? 0 }
+            if let callerId = self.callerId {
+                do {
+                    settings.callerID = try PhoneNumber(callerId)
+                } catch {
+                    faults.append("caller-id: \(error.reason)")
+                }
+            }
+            settings.startsAt = Self.date(self.startsAt, "starts-at", &faults)
+            settings.endsAt = Self.date(self.endsAt, "ends-at", &faults)
+            faults += settings.faults()
+            guard faults.isEmpty else { throw UsageFault(faults.joined(separator: "\n")) }
+            return settings
+        }
+
+        private static func date(_ text: String?, _ option: String, _ faults: inout [String]) -> Date? {
+            guard let text else { return nil }
+            guard let date = try? Date(text, strategy: .iso8601) else {
+                faults.append("\(option): '\(text)' is not a time like 2026-12-01T09:00:00Z")
+                return nil
+            }
+            return date
+        }
+    }
+
+    struct Set: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Change caller ID or answer URL of a campaign.")
+        @OptionGroup var common: CommonOptions
+        @Argument(help: "The campaign.") var name: String
+        @Option(help: "The caller ID, E.164.") var callerId: String?
+        @Option(help: "Where the provider asks what to do once the call is answered.") var answerUrl: String?
+
+        func run() async throws {
+            var checked = CampaignSettings(name: self.name, timeZone: "UTC")
+            checked.answerURL = self.answerUrl
+            guard checked.faults().isEmpty else { throw UsageFault(checked.faults().joined(separator: "\n")) }
+            let callerID: PhoneNumber?
+            do {
+                callerID = try self.callerId.map { try PhoneNumber($0) }
+            } catch {
+                throw UsageFault("caller-id: \(error)")
+            }
+            try await self.common.withStore { store in
+                try await store.updateCampaign(named: self.name, callerID: callerID, answerURL: self.answerUrl)
+            }
+            Console.line("changed campaign \(self.name)")
+        }
+    }
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List all campaigns.")
+        @OptionGroup var common: CommonOptions
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            let campaigns = try await self.common.withStore { try await $0.campaigns() }
+            if self.output.json {
+                try Console.json(campaigns.map(CampaignView.init))
+            } else {
+                Console.table(
+                    ["NAME", "STATUS", "TRUNK", "#PRIORITY", "WINDOW", "ZONE", "REASON"],
+                    campaigns.map { campaign in
+                        [
+                            campaign.settings.name, campaign.status.rawValue, campaign.settings.trunk,
+                            String(campaign.settings.priority), campaign.settings.window?.description ?? "any time",
+                            campaign.settings.timeZone, campaign.trunkPausedReason ?? campaign.statusReason ?? "",
+                        ]
+                    }
+                )
+            }
+        }
+    }
+
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Show all settings of a campaign.")
+        @OptionGroup var common: CommonOptions
+        @OptionGroup var output: OutputOptions
+        @Argument(help: "The campaign.") var name: String
+
+        func run() async throws {
+            let campaign = try await self.common.withStore { try await $0.campaign(named: self.name) }
+            let view = CampaignView(campaign)
+            if self.output.json {
+                try Console.json(view)
+            } else {
+                Console.table(["SETTING", "VALUE"], view.rows)
+            }
+        }
+    }
+
+    struct Start: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Start a campaign, now or at its starts-at.")
+        @OptionGroup var change: CampaignChange
+        func run() async throws { try await self.change.perform(.start) }
+    }
+
+    struct Pause: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Stop placing calls, also those that are queued.")
+        @OptionGroup var change: CampaignChange
+        func run() async throws { try await self.change.perform(.pause) }
+    }
+
+    struct Resume: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Go on after a pause.")
+        @OptionGroup var change: CampaignChange
+        func run() async throws { try await self.change.perform(.resume) }
+    }
+
+    struct Cancel: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Give a campaign up for good.")
+        @OptionGroup var change: CampaignChange
+        func run() async throws { try await self.change.perform(.cancel) }
+    }
+}
+
+/// A change of a campaign's state.
+struct CampaignChange: ParsableArguments {
+    @OptionGroup var common: CommonOptions
+    @Argument(help: "The campaign.") var name: String
+    @Option(help: "Kept with the change.") var reason: String?
+
+    func perform(_ action: CallStore.CampaignAction) async throws {
+        let status = try await self.common.withStore { store in
+            try await store.perform(action, onCampaign: self.name, reason: self.reason, actor: "operator")
+        }
+        Console.line("campaign \(self.name) is \(status.rawValue)")
+    }
+}
+
+/// A campaign as it is shown.
+struct CampaignView: Encodable {
+    let id: String
+    let name: String
+    let status: String
+    let statusReason: String?
+    let trunk: String
+    let trunkPausedReason: String?
+    let language: String
+    let priority: Int
+    let maxAttempts: Int
+    let retryIntervalMinutes: Int
+    let window: String?
+    let callDays: [Int]
+    let timeZone: String
+    let maxConcurrentCalls: Int?
+    let ringTimeoutSeconds: Int
+    let maxCallSeconds: Int
+    let detectsMachines: Bool
+    let callerId: String?
+    let answerUrl: String?
+    let startsAt: Date?
+    let endsAt: Date?
+
+    init(_ campaign: CallStore.Campaign) {
+        let settings = campaign.settings
+        self.id = campaign.id.lowercased
+        self.name = settings.name
+        self.status = campaign.status.rawValue
+        self.statusReason = campaign.statusReason
+        self.trunk = settings.trunk
+        self.trunkPausedReason = campaign.trunkPausedReason
+        self.language = settings.language
+        self.priority = settings.priority
+        self.maxAttempts = settings.maximumAttempts
+        self.retryIntervalMinutes = settings.retryIntervalMinutes
+        self.window = settings.window?.description
+        self.callDays = settings.callDays
+        self.timeZone = settings.timeZone
+        self.maxConcurrentCalls = settings.maximumConcurrentCalls
+        self.ringTimeoutSeconds = settings.ringTimeoutSeconds
+        self.maxCallSeconds = settings.maximumCallSeconds
+        self.detectsMachines = settings.detectsMachines
+        self.callerId = settings.callerID?.e164
+        self.answerUrl = settings.answerURL
+        self.startsAt = settings.startsAt
+        self.endsAt = settings.endsAt
+    }
+
+    var rows: [[String]] {
+        [
+            ["id", self.id], ["name", self.name], ["status", self.status],
+            ["reason", self.statusReason ?? "–"], ["trunk", self.trunk],
+            ["trunk paused", self.trunkPausedReason ?? "no"], ["language", self.language],
+            ["priority", String(self.priority)], ["max attempts", String(self.maxAttempts)],
+            ["retry interval", "\(self.retryIntervalMinutes) min"],
+            ["window", self.window ?? "any time"],
+            ["call days", self.callDays.map(String.init).joined(separator: ",")],
+            ["time zone", self.timeZone],
+            ["max concurrent calls", self.maxConcurrentCalls.map(String.init) ?? "the trunk's"],
+            ["ring timeout", "\(self.ringTimeoutSeconds) s"], ["longest call", "\(self.maxCallSeconds) s"],
+            ["machine detection", self.detectsMachines ? "yes" : "no"],
+            ["caller id", self.callerId ?? "missing"], ["answer url", self.answerUrl ?? "missing"],
+            ["starts at", self.startsAt?.formatted(.iso8601) ?? "–"],
+            ["ends at", self.endsAt?.formatted(.iso8601) ?? "–"],
+        ]
+    }
+}

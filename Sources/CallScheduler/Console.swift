@@ -1,0 +1,43 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// Prints answers for people and for machines.
+enum Console {
+    static func line(_ text: String = "") {
+        FileHandle.standardOutput.write(Data((text + "\n").utf8))
+    }
+
+    static func note(_ text: String) {
+        FileHandle.standardError.write(Data((text + "\n").utf8))
+    }
+
+    static func json(_ value: some Encodable) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        encoder.dateEncodingStrategy = .iso8601
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        FileHandle.standardOutput.write(try encoder.encode(value))
+        Self.line()
+    }
+
+    /// Prints columns; those whose name starts with `#` are aligned to the right.
+    static func table(_ header: [String], _ rows: [[String]]) {
+        let names = header.map { $0.hasPrefix("#") ? String($0.dropFirst()) : $0 }
+        let widths = names.indices.map { column in
+            ([names] + rows).map { $0[column].count }.max() ?? 0
+        }
+        for row in [names] + rows {
+            let cells = row.indices.map { column in
+                let padding = String(repeating: " ", count: widths[column] - row[column].count)
+                return header[column].hasPrefix("#") ? padding + row[column] : row[column] + padding
+            }
+            Self.line(cells.joined(separator: "  ").trimmingCharacters(in: .newlines))
+        }
+    }
+
+    static func percent(_ share: Double?) -> String {
+        share.map { String(format: "%.1f %%", $0 * 100) } ?? "–"
+    }
+}

@@ -1,0 +1,107 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import CallModel
+import CallStore
+import Foundation
+
+struct ReportCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "report",
+        abstract: "A campaign in figures: contacts by state, attempts by outcome, reach and completion rates."
+    )
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var output: OutputOptions
+    @Argument(help: "The campaign; all of them unless named.") var campaign: String?
+
+    func run() async throws {
+        let views = try await self.common.withStore { store in
+            var campaigns: [CallStore.Campaign] = []
+            if let name = self.campaign {
+                campaigns.append(try await store.campaign(named: name))
+            } else {
+                campaigns = try await store.campaigns()
+            }
+            var views: [ReportView] = []
+            for campaign in campaigns {
+                views.append(ReportView(campaign, try await store.report(campaign: campaign.id)))
+            }
+            return views
+        }
+        if self.output.json {
+            if self.campaign != nil, let view = views.first {
+                try Console.json(view)
+            } else {
+                try Console.json(views)
+            }
+            return
+        }
+        for view in views { view.print() }
+    }
+}
+
+/// A report as it is shown.
+struct ReportView: Encodable, Sendable {
+    /// Contacts by state, and how many of them are not final.
+    struct Contacts: Encodable, Sendable {
+        let total: Int
+        let open: Int
+        let exhausted: Int
+        let byState: [String: Int]
+    }
+
+    /// Attempts by outcome.
+    struct Attempts: Encodable, Sendable {
+        let open: Int
+        let notPlaced: Int
+        let byOutcome: [String: Int]
+    }
+
+    let campaign: String
+    let status: String
+    let contacts: Contacts
+    let attempts: Attempts
+    let reachRate: Double?
+    let completionRate: Double?
+
+    init(_ campaign: CallStore.Campaign, _ report: CallStore.CampaignReport) {
+        self.campaign = campaign.settings.name
+        self.status = campaign.status.rawValue
+        self.contacts = Contacts(
+            total: report.total,
+            open: report.open,
+            exhausted: report.exhausted,
+            byState: Dictionary(uniqueKeysWithValues: ContactState.allCases.map { ($0.rawValue, report[$0]) })
+        )
+        self.attempts = Attempts(
+            open: report.openAttempts,
+            notPlaced: report.notPlaced,
+            byOutcome: Dictionary(
+                uniqueKeysWithValues: CallOutcome.allCases.map { ($0.rawValue, report.attempts[$0] ?? 0) }
+            )
+        )
+        self.reachRate = report.reachRate
+        self.completionRate = report.completionRate
+    }
+
+    func print() {
+        Console.line("campaign \(self.campaign) (\(self.status))")
+        Console.table(
+            ["CONTACTS", "#COUNT"],
+            [["total", String(self.contacts.total)]]
+                + ContactState.allCases.map { [$0.rawValue, String(self.contacts.byState[$0.rawValue] ?? 0)] }
+                + [
+                    ["  of not_reached: attempts used up", String(self.contacts.exhausted)],
+                    ["not final yet", String(self.contacts.open)],
+                ]
+        )
+        Console.table(
+            ["ATTEMPTS", "#COUNT"],
+            CallOutcome.allCases.map { [$0.rawValue, String(self.attempts.byOutcome[$0.rawValue] ?? 0)] }
+                + [["live now", String(self.attempts.open)], ["refused by the provider", String(self.attempts.notPlaced)]]
+        )
+        Console.line("reach rate       \(Console.percent(self.reachRate))  (contacts reached / contacts that may be called)")
+        Console.line("completion rate  \(Console.percent(self.completionRate))")
+    }
+}

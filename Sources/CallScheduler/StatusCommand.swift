@@ -1,0 +1,114 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import AMQP
+import ArgumentParser
+import CallModel
+import CallQueues
+import CallStore
+import Foundation
+import Logging
+
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "What is going on: campaigns, contacts by state, queue depths, live calls."
+    )
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var output: OutputOptions
+
+    /// The answer.
+    struct Answer: Encodable, Sendable {
+        let campaigns: [ReportView]
+        let queues: [Queue]
+        let liveCalls: [String: Int]
+        let pausedTrunks: [String: String]
+        let brokerFault: String?
+    }
+
+    /// One queue.
+    struct Queue: Encodable, Sendable {
+        let name: String
+        let ready: Int
+        let consumers: Int
+    }
+
+    func run() async throws {
+        var settings = try await self.common.settings()
+        let broker = settings.broker()
+        try settings.check()
+        let answer = try await self.common.withStore { store in
+            var campaigns: [ReportView] = []
+            for campaign in try await store.campaigns() {
+                campaigns.append(ReportView(campaign, try await store.report(campaign: campaign.id)))
+            }
+            let trunks = try await store.trunksInUse()
+            let (queues, fault) = await Self.queues(broker, trunks: trunks)
+            let paused = try await store.pausedTrunks()
+            return Answer(
+                campaigns: campaigns,
+                queues: queues,
+                liveCalls: try await store.openCallsByTrunk(),
+                pausedTrunks: Dictionary(uniqueKeysWithValues: paused.map { ($0.name, $0.reason) }),
+                brokerFault: fault
+            )
+        }
+        if self.output.json {
+            try Console.json(answer)
+        } else {
+            Self.print(answer)
+        }
+    }
+
+    private static func queues(_ configuration: AMQPConfiguration?, trunks: [String]) async -> ([Queue], String?) {
+        guard let configuration else { return ([], nil) }
+        var logger = Logger(label: "call-scheduler")
+        logger.logLevel = .critical
+        let connection = AMQPConnection(configuration: configuration, logger: logger)
+        var queues: [Queue] = []
+        var fault: String?
+        do {
+            try await connection.waitUntilReady(timeout: .seconds(5))
+            for name in trunks.map({ CallTopology.dialQueue(trunk: $0) }) + [CallTopology.callEvents, CallTopology.dead] {
+                do {
+                    let status = try await connection.queueStatus(name)
+                    queues.append(Queue(name: name, ready: status.messagesReady, consumers: status.consumers))
+                } catch where error.code == .notFound {
+                    queues.append(Queue(name: name, ready: 0, consumers: 0))
+                }
+            }
+        } catch {
+            fault = "\(error)"
+        }
+        await connection.close()
+        return (queues, fault)
+    }
+
+    private static func print(_ answer: Answer) {
+        Console.table(
+            ["CAMPAIGN", "STATUS", "#CONTACTS", "#OPEN", "#IN PROGRESS", "#COMPLETED", "#REFUSED", "#NOT REACHED", "#EXCLUDED"],
+            answer.campaigns.map { view in
+                [
+                    view.campaign, view.status, String(view.contacts.total), String(view.contacts.open),
+                    String(view.contacts.byState["in_progress"] ?? 0), String(view.contacts.byState["completed"] ?? 0),
+                    String(view.contacts.byState["refused"] ?? 0), String(view.contacts.byState["not_reached"] ?? 0),
+                    String(view.contacts.byState["excluded"] ?? 0),
+                ]
+            }
+        )
+        Console.line()
+        Console.table(
+            ["QUEUE", "#READY", "#CONSUMERS"],
+            answer.queues.map { [$0.name, String($0.ready), String($0.consumers)] }
+        )
+        Console.line()
+        Console.table(
+            ["TRUNK", "#LIVE CALLS"],
+            answer.liveCalls.sorted { $0.key < $1.key }.map { [$0.key, String($0.value)] }
+        )
+        for (trunk, reason) in answer.pausedTrunks.sorted(by: { $0.key < $1.key }) {
+            Console.line("trunk \(trunk) is paused: \(reason)")
+        }
+        if let fault = answer.brokerFault { Console.line("queues are unknown: \(fault)") }
+    }
+}
