@@ -120,8 +120,8 @@ install_packages() {
             progress "installing ${missing[*]}"
             install_with_apt "${missing[@]}"
         fi
-        rm -f "$lock"
     } 9>"$lock"
+    rm -f "$lock"
     for name in "${wanted[@]}"; do
         is_installed "$name" || die "$name is still missing after its installation"
     done
@@ -155,7 +155,7 @@ install_with_apt() {
 
 # The packages for building and for a stack.
 install_everything() {
-    command -v swift >/dev/null || die "no 'swift' in PATH; install a Swift 6.2 (or newer) toolchain: https://swift.org/install"
+    command -v swift >/dev/null || die "no 'swift' in PATH; install Swift 6.2 or newer: https://swift.org/install"
     install_packages postgresql rabbitmq-server librabbitmq-dev libpq-dev pkg-config curl python3
 }
 
