@@ -21,11 +21,13 @@ let logging = product("Logging", "swift-log")
 let metrics = product("Metrics", "swift-metrics")
 let locks = product("NIOConcurrencyHelpers", "swift-nio")
 let nioCore = product("NIOCore", "swift-nio")
+let nioPosix = product("NIOPosix", "swift-nio")
 let nioHTTP1 = product("NIOHTTP1", "swift-nio")
 let collections = product("DequeModule", "swift-collections")
 let heap = product("HeapModule", "swift-collections")
 let lifecycle = product("ServiceLifecycle", "swift-service-lifecycle")
 let hummingbird = product("Hummingbird", "hummingbird")
+let hummingbirdTesting = product("HummingbirdTesting", "hummingbird")
 let httpClient = product("AsyncHTTPClient", "async-http-client")
 let httpTypes = product("HTTPTypes", "swift-http-types")
 let crypto = product("Crypto", "swift-crypto")
@@ -117,6 +119,29 @@ let package = Package(
                 arguments, configuration, httpClient, nioCore, lifecycle, logging, metrics, systemPackage, unixSignals,
             ],
             swiftSettings: settings
+        ),
+        .target(
+            name: "TestSupport",
+            dependencies: ["AMQP", "CallModel", "CallStore", "Postgres", httpClient, nioCore, nioHTTP1, logging],
+            path: "Tests/TestSupport",
+            swiftSettings: settings
+        ),
+        tests("PostgresTests", ["Postgres", logging, locks]),
+        tests("AMQPTests", ["AMQP", logging, locks, httpClient, nioHTTP1]),
+        tests("TelephonyTests", ["CallModel", "Telephony", httpClient, nioCore, nioPosix, locks, logging, crypto]),
+        tests("CallModelTests", ["CallModel"]),
+        tests("CallStoreTests", ["CallModel", "CallStore", "Postgres", "Schemas", "TestSupport", logging]),
+        tests(
+            "RoleTests",
+            [
+                "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Recording", "Schemas", "Selection",
+                "Telephony", "TestSupport", "Webhooks", crypto, hummingbirdTesting, lifecycle, locks, logging,
+            ]
+        ),
+        tests("ProviderSimulatorTests", ["ProviderSimulator", httpClient, nioCore, nioHTTP1, crypto, locks, logging]),
+        tests(
+            "PipelineTests",
+            ["CallModel", "CallStore", "ProviderSimulator", "TestSupport", httpClient, nioCore, nioHTTP1, locks, logging]
         ),
     ]
 )

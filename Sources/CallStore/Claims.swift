@@ -140,3 +140,13 @@ extension Duration {
         return Double(parts.seconds) + Double(parts.attoseconds) / 1e18
     }
 }
+
+extension CallStore {
+    /// The plan that the server would use for a claim, for tests, benchmarks and support.
+    /// - Throws: `PostgresError`.
+    public func explainClaim(campaign: UUID, limit: Int) async throws -> String {
+        let statement = PostgresStatement("explain " + Self.claimContacts.sql, prepared: false)
+        let rows = try await self.client.execute(statement, [campaign, limit, 300.0])
+        return try rows.map { try $0.decode(String.self, at: 0) }.joined(separator: "\n")
+    }
+}

@@ -28,6 +28,7 @@ public protocol TelephonyProvider: Sendable {
     /// - Parameters:
     ///   - id: The provider's id of the call.
     ///   - onlyIfNotAnswered: True cancels a call that is queued or ringing and leaves an answered one alone.
+    /// - Throws: ``TelephonyError``; never with code `unknown`, because repeating it is harmless.
     func hangUp(id: String, onlyIfNotAnswered: Bool) async throws(TelephonyError)
 
     /// Verifies and reads one status callback.

@@ -1,0 +1,59 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import CallStore
+import Schemas
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(2)))
+struct MigrationTests {
+    @Test("migrating twice applies nothing the second time")
+    func twice() async throws {
+        try await Scratch.run { scratch in
+            #expect(try await scratch.store.migrate().isEmpty)
+            #expect(try await scratch.store.schemaState() == .current(version: Schemas.migrations.count))
+        }
+    }
+
+    @Test("two processes that migrate at once apply each migration once")
+    func atOnce() async throws {
+        try await Scratch.run { scratch in
+            try await scratch.execute("drop schema public cascade")
+            try await scratch.execute("create schema public")
+            async let first = scratch.store.migrate()
+            async let second = scratch.store.migrate()
+            let counts = try await [first.count, second.count].sorted()
+            #expect(counts == [0, Schemas.migrations.count])
+        }
+    }
+
+    @Test("an edited migration is refused, with both checksums")
+    func edited() async throws {
+        try await Scratch.run { scratch in
+            let original = Schemas.migrations[0]
+            let edited = Schemas.Migration(
+                number: original.number,
+                name: original.name,
+                sql: original.sql + "\n-- edited"
+            )
+            let error = await #expect(throws: StoreError.self) { try await scratch.store.migrate([edited]) }
+            #expect(error?.code == .schemaMismatch)
+            #expect(error?.message.contains("was edited") == true)
+        }
+    }
+
+    @Test("a migration that fails leaves nothing behind")
+    func failing() async throws {
+        try await Scratch.run { scratch in
+            let broken = Schemas.Migration(
+                number: Schemas.migrations.count + 1,
+                name: "broken",
+                sql: "create table half_done (id int); select 1 / 0;"
+            )
+            await #expect(throws: (any Error).self) { try await scratch.store.migrate(Schemas.migrations + [broken]) }
+            #expect(try await scratch.value("select to_regclass('half_done') is null", as: Bool.self))
+            #expect(try await scratch.store.schemaState() == .current(version: Schemas.migrations.count))
+        }
+    }
+}

@@ -1,0 +1,111 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+public import AMQP
+import AsyncHTTPClient
+public import CallStore
+import Foundation
+public import Logging
+import NIOCore
+import NIOHTTP1
+public import Postgres
+
+/// A database and a virtual host of a test's own, removed afterwards whatever happens.
+public struct Scratch: Sendable {
+    /// The migrated database.
+    public let store: CallStore
+    /// The database's client, for looking behind the store.
+    public let client: PostgresClient
+    /// The database's URI.
+    public let databaseURL: String
+    /// The virtual host's URI.
+    public let brokerURL: String
+    /// A logger for what is tested.
+    public let logger: Logger
+
+    /// Runs a test with fresh servers' parts.
+    public static func run<Result: Sendable>(
+        _ body: @Sendable (Scratch) async throws -> Result
+    ) async throws -> Result {
+        let name = "t_" + String(UInt64.random(in: 0...UInt64.max), radix: 36)
+        var logger = Logger(label: name)
+        logger.logLevel = .error
+        let admin = PostgresClient(
+            configuration: try PostgresConfiguration(uri: TestServers.database),
+            logger: logger
+        )
+        try await admin.execute(PostgresStatement("create database \(name)", prepared: false))
+        try await Self.management(.PUT, "/api/vhosts/\(name)")
+        var components = URLComponents(string: try TestServers.database)
+        components?.path = "/" + name
+        let databaseURL = components?.string ?? ""
+        let brokerURL = try Self.brokerURL(virtualHost: name)
+        let client = PostgresClient(configuration: try PostgresConfiguration(uri: databaseURL), logger: logger)
+        let scratch = Scratch(
+            store: CallStore(client: client, logger: logger),
+            client: client,
+            databaseURL: databaseURL,
+            brokerURL: brokerURL,
+            logger: logger
+        )
+        let outcome: Swift.Result<Result, any Error>
+        do {
+            _ = try await scratch.store.migrate()
+            outcome = .success(try await body(scratch))
+        } catch {
+            outcome = .failure(error)
+        }
+        await client.close()
+        _ = try? await admin.execute(PostgresStatement("drop database \(name) with (force)", prepared: false))
+        await admin.close()
+        try? await Self.management(.DELETE, "/api/vhosts/\(name)")
+        return try outcome.get()
+    }
+
+    /// A connection to the virtual host.
+    public func connection(topology: AMQPTopology = AMQPTopology()) throws -> AMQPConnection {
+        AMQPConnection(
+            configuration: try AMQPConfiguration(uri: self.brokerURL),
+            topology: topology,
+            logger: self.logger
+        )
+    }
+
+    /// One value from the database.
+    public func value<Value: PostgresDecodable>(
+        _ sql: String,
+        _ parameters: [any PostgresEncodable] = [],
+        as type: Value.Type = Value.self
+    ) async throws -> Value {
+        let result = try await self.client.execute(PostgresStatement(sql, prepared: false), parameters)
+        guard let row = result.first else { throw NoRow(sql: sql) }
+        return try row.decode(Value.self, at: 0)
+    }
+
+    /// Changes something behind the store's back.
+    public func execute(_ sql: String, _ parameters: [any PostgresEncodable] = []) async throws {
+        try await self.client.execute(PostgresStatement(sql, prepared: false), parameters)
+    }
+
+    private struct NoRow: Error {
+        let sql: String
+    }
+
+    private static func brokerURL(virtualHost: String) throws -> String {
+        var components = URLComponents(string: try TestServers.broker)
+        components?.path = "/" + virtualHost
+        return components?.string ?? ""
+    }
+
+    private static func management(_ method: HTTPMethod, _ path: String) async throws {
+        var components = URLComponents(string: try TestServers.management)
+        let credentials = "\(components?.user ?? "guest"):\(components?.password ?? "guest")"
+        components?.user = nil
+        components?.password = nil
+        var request = HTTPClientRequest(url: (components?.string ?? "") + path)
+        request.method = method
+        request.headers.add(name: "Authorization", value: "Basic " + Data(credentials.utf8).base64EncodedString())
+        request.headers.add(name: "Content-Type", value: "application/json")
+        _ = try await HTTPClient.shared.execute(request, timeout: .seconds(20))
+    }
+}
