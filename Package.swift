@@ -100,7 +100,7 @@ let package = Package(
         ),
         module(
             "Dialing",
-            ["CallModel", "CallStore", "CallQueues", "AMQP", "Telephony", "Observability", "Postgres", logging, metrics, lifecycle, locks, collections]
+            ["CallModel", "CallStore", "CallQueues", "AMQP", "Telephony", "Observability", logging, metrics, lifecycle, locks, collections]
         ),
         module(
             "Recording",

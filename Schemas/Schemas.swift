@@ -11,6 +11,13 @@ public enum Schemas {
         public let name: String
         /// The SQL script.
         public let sql: String
+
+        /// Creates a migration.
+        public init(number: Int, name: String, sql: String) {
+            self.number = number
+            self.name = name
+            self.sql = sql
+        }
     }
 
     /// All migrations in the order of their numbers.

@@ -49,6 +49,12 @@ extension CallStore {
         public var added = 0
         /// Of these, excluded from the start: on the exclusion list or marked do-not-call.
         public var excluded = 0
+
+        /// Creates a count.
+        public init(added: Int = 0, excluded: Int = 0) {
+            self.added = added
+            self.excluded = excluded
+        }
     }
 
     /// The zone names that the database knows.

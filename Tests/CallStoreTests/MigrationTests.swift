@@ -10,7 +10,7 @@ import Testing
 struct MigrationTests {
     @Test("migrating twice applies nothing the second time")
     func twice() async throws {
-        try await Scratch.run { scratch in
+        try await Scratch.run { scratch async throws in
             #expect(try await scratch.store.migrate().isEmpty)
             #expect(try await scratch.store.schemaState() == .current(version: Schemas.migrations.count))
         }
@@ -45,7 +45,7 @@ struct MigrationTests {
 
     @Test("a migration that fails leaves nothing behind")
     func failing() async throws {
-        try await Scratch.run { scratch in
+        try await Scratch.run { scratch async throws in
             let broken = Schemas.Migration(
                 number: Schemas.migrations.count + 1,
                 name: "broken",
