@@ -135,7 +135,7 @@ let package = Package(
             "RoleTests",
             [
                 "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Recording", "Schemas", "Selection",
-                "Telephony", "TestSupport", "Webhooks", crypto, hummingbirdTesting, lifecycle, locks, logging,
+                "Telephony", "TestSupport", "Webhooks", hummingbird, hummingbirdTesting, httpTypes, lifecycle, locks, logging,
             ]
         ),
         tests("ProviderSimulatorTests", ["ProviderSimulator", httpClient, nioCore, nioHTTP1, crypto, locks, logging]),

@@ -29,7 +29,7 @@ public struct Scratch: Sendable {
     ) async throws -> Result {
         let name = "t_" + String(UInt64.random(in: 0...UInt64.max), radix: 36)
         var logger = Logger(label: name)
-        logger.logLevel = .error
+        logger.logLevel = .warning
         let admin = PostgresClient(
             configuration: try PostgresConfiguration(uri: TestServers.database),
             logger: logger

@@ -1,0 +1,174 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import AMQP
+import CallModel
+import CallQueues
+import CallStore
+import Dialing
+import Foundation
+import Logging
+import NIOConcurrencyHelpers
+import Recording
+import Selection
+import ServiceLifecycle
+import Telephony
+import TestSupport
+
+/// A provider that answers as scripted and remembers what it was asked. The broker and the database are real.
+final class ScriptedProvider: TelephonyProvider {
+    let name = "scripted"
+    private let script: @Sendable (CallRequest) throws(TelephonyError) -> PlacedCall
+    private let requests = NIOLockedValueBox<[CallRequest]>([])
+    private let known = NIOLockedValueBox<[String: ProviderCall]>([:])
+    private let hungUp = NIOLockedValueBox<[String]>([])
+
+    init(
+        _ script: @escaping @Sendable (CallRequest) throws(TelephonyError) -> PlacedCall = {
+            PlacedCall(providerCallID: "CA" + $0.callID.lowercased, rawStatus: "queued")
+        }
+    ) {
+        self.script = script
+    }
+
+    var placements: [CallRequest] { self.requests.withLockedValue(\.self) }
+    var hangUps: [String] { self.hungUp.withLockedValue(\.self) }
+
+    /// Makes a call known to look-ups.
+    func know(_ call: ProviderCall) {
+        self.known.withLockedValue { $0[call.providerCallID] = call }
+    }
+
+    func place(_ request: CallRequest) async throws(TelephonyError) -> PlacedCall {
+        self.requests.withLockedValue { $0.append(request) }
+        return try self.script(request)
+    }
+
+    func call(id: String) async throws(TelephonyError) -> ProviderCall? {
+        self.known.withLockedValue { $0[id] }
+    }
+
+    func findCalls(_ query: CallQuery) async throws(TelephonyError) -> [ProviderCall] {
+        self.known.withLockedValue { Array($0.values) }
+    }
+
+    func hangUp(id: String, onlyIfNotAnswered: Bool) async throws(TelephonyError) {
+        self.hungUp.withLockedValue { $0.append(id) }
+    }
+
+    func parseCallback(_ request: CallbackRequest) throws(CallbackError) -> CallEvent {
+        guard request.headers["x-signature"] == "good" else { throw .forged }
+        let text = String(decoding: request.body, as: UTF8.self)
+        guard let callID = UUID(uuidString: text) else { throw .malformed(reason: "body is no call id") }
+        return CallEvent(callID: callID, status: .ringing, occurredAt: Date())
+    }
+
+    func checkCredentials() async throws(TelephonyError) {}
+}
+
+/// The roles on a scratch database and virtual host.
+struct House: Sendable {
+    let scratch: Scratch
+    let publisher: AMQPConnection
+
+    static func run(_ body: @Sendable (House) async throws -> Void) async throws {
+        try await Scratch.run { scratch in
+            let publisher = try scratch.connection(
+                topology: CallTopology.dialRequests(trunk: "default").union(CallTopology.reports())
+                    .union(CallTopology.surveys()).union(CallTopology.hints())
+            )
+            do {
+                try await publisher.waitUntilReady(timeout: .seconds(20))
+                try await body(House(scratch: scratch, publisher: publisher))
+                await publisher.close()
+            } catch {
+                await publisher.close()
+                throw error
+            }
+        }
+    }
+
+    func selector(_ change: (inout SelectorConfiguration) -> Void = { _ in }) -> Selector {
+        var configuration = SelectorConfiguration()
+        change(&configuration)
+        return Selector(
+            configuration: configuration,
+            store: self.scratch.store,
+            broker: self.publisher,
+            logger: self.scratch.logger
+        )
+    }
+
+    /// Runs a dialer while the body runs, then drains it.
+    func withDialer(
+        _ id: String = "d1",
+        provider: any TelephonyProvider,
+        _ change: (inout DialerConfiguration) -> Void = { _ in },
+        _ body: @Sendable (Dialer) async throws -> Void
+    ) async throws {
+        var configuration = DialerConfiguration(id: id)
+        configuration.callsPerSecond = 1000
+        configuration.margin = .seconds(2)
+        configuration.pollInterval = .milliseconds(500)
+        change(&configuration)
+        let consuming = try self.scratch.connection(
+            topology: CallTopology.dialRequests(trunk: "default").union(CallTopology.hints(dialerID: id))
+        )
+        let dialer = Dialer(
+            configuration: configuration,
+            store: self.scratch.store,
+            provider: provider,
+            consuming: consuming,
+            publishing: self.publisher,
+            logger: self.scratch.logger
+        )
+        try await Self.serving(dialer) { try await body(dialer) }
+    }
+
+    /// Runs a recorder while the body runs, then drains it.
+    func withRecorder(_ body: @Sendable () async throws -> Void) async throws {
+        let consuming = try self.scratch.connection(topology: CallTopology.reports())
+        let recorder = OutcomeRecorder(
+            configuration: RecorderConfiguration(),
+            store: self.scratch.store,
+            consuming: consuming,
+            publishing: self.publisher,
+            logger: self.scratch.logger
+        )
+        try await Self.serving(recorder) { try await body() }
+        await consuming.close()
+    }
+
+    static func serving(_ service: any Service, _ body: @Sendable () async throws -> Void) async throws {
+        var logger = Logger(label: "test")
+        logger.logLevel = .error
+        let group = ServiceGroup(services: [service], logger: logger)
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            do {
+                try await body()
+            } catch {
+                await group.triggerGracefulShutdown()
+                try? await tasks.waitForAll()
+                throw error
+            }
+            await group.triggerGracefulShutdown()
+            try await tasks.waitForAll()
+        }
+    }
+
+    func report(_ status: CallStatus, _ callID: UUID) async throws {
+        let publication = try CallMessages.publication(
+            of: CallEvent(callID: callID, status: status, occurredAt: Date(), rawStatus: status.rawValue)
+        )
+        try await self.publisher.publish(
+            publication.message,
+            exchange: publication.exchange,
+            routingKey: publication.routingKey
+        )
+    }
+
+    func count(_ condition: String, in table: String = "contacts") async throws -> Int {
+        try await self.scratch.value("select count(*) from \(table) where \(condition)", as: Int.self)
+    }
+}
