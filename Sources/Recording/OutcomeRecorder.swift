@@ -113,7 +113,7 @@ public final class OutcomeRecorder: Service {
                 try await self.record(events)
                 self.fault.withLockedValue { $0 = nil }
                 return true
-            } catch let error as PostgresError where error.code == .server && !error.isRetryable {
+            } catch let error as PostgresError where [.server, .encoding].contains(error.code) && !error.isRetryable {
                 await self.isolate(events, after: error)
                 return true
             } catch {
