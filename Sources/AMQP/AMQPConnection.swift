@@ -148,7 +148,8 @@ public final class AMQPConnection: Sendable {
     /// - Throws: ``AMQPError``.
     public func get(_ queue: String) async throws(AMQPError) -> AMQPDelivery? {
         self.start()
-        let result = await withCheckedContinuation { (continuation: CheckedContinuation<Result<AMQPDelivery?, AMQPError>, Never>) in
+        let result = await withCheckedContinuation {
+            (continuation: CheckedContinuation<Result<AMQPDelivery?, AMQPError>, Never>) in
             self.inbox.append(
                 .call(
                     { session throws(AMQPError) in
@@ -167,6 +168,7 @@ public final class AMQPConnection: Sendable {
     ///   - prefetch: Deliveries held at once, 1 to 65,535.
     ///   - exclusive: Whether to be the only consumer.
     ///   - consumerPriority: Higher is served first.
+    /// - Returns: The deliveries.
     public func consume(
         queue: String,
         prefetch: Int,
@@ -198,7 +200,8 @@ public final class AMQPConnection: Sendable {
         _ body: @escaping @Sendable (Session) throws(AMQPError) -> Value
     ) async throws(AMQPError) -> Value {
         self.start()
-        let result = await withCheckedContinuation { (continuation: CheckedContinuation<Result<Value, AMQPError>, Never>) in
+        let result = await withCheckedContinuation {
+            (continuation: CheckedContinuation<Result<Value, AMQPError>, Never>) in
             self.inbox.append(
                 .call(
                     { session throws(AMQPError) in

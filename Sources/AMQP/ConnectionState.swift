@@ -94,9 +94,10 @@ final class ConnectionState: Sendable {
     }
 
     func closed() {
-        let (ready, close) = self.state.withLockedValue { state -> (
-            [CheckedContinuation<Result<Void, AMQPError>, Never>], [CheckedContinuation<Void, Never>]
-        ) in
+        let (ready, close) = self.state.withLockedValue {
+            state -> (
+                [CheckedContinuation<Result<Void, AMQPError>, Never>], [CheckedContinuation<Void, Never>]
+            ) in
             state.phase = .closed
             state.socket = -1
             defer {

@@ -68,7 +68,7 @@ final class ConnectionThread {
         for consumer in self.consumers {
             do {
                 try session.subscribe(consumer)
-            } catch where error.code == .notFound {
+            } catch  where error.code == .notFound {
                 session.lostConsumers.append((consumer, .now + .seconds(1)))
             }
         }
@@ -119,7 +119,7 @@ final class ConnectionThread {
             self.consumers.append(consumer)
             do {
                 try session.subscribe(consumer)
-            } catch where error.code != .connectionLost && error.code != .timeout {
+            } catch  where error.code != .connectionLost && error.code != .timeout {
                 self.logger.warning("Cannot consume yet", metadata: ["error": "\(error)"])
                 session.lostConsumers.append((consumer, .now + .seconds(1)))
             }
@@ -163,7 +163,7 @@ final class ConnectionThread {
         for (consumer, _) in due {
             do {
                 try session.subscribe(consumer)
-            } catch where error.code != .connectionLost && error.code != .timeout {
+            } catch  where error.code != .connectionLost && error.code != .timeout {
                 session.lostConsumers.append((consumer, now + .seconds(1)))
             }
         }

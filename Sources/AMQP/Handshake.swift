@@ -43,7 +43,8 @@ struct Handshake {
     }
 
     private func makeSocket() throws(AMQPError) -> OpaquePointer {
-        let socket = self.configuration.usesTLS
+        let socket =
+            self.configuration.usesTLS
             ? amqp_ssl_socket_new(self.connection) : amqp_tcp_socket_new(self.connection)
         guard let socket else { throw AMQPError(code: .connectionFailed, message: "out of memory") }
         guard self.configuration.usesTLS else { return socket }

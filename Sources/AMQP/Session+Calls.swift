@@ -71,7 +71,14 @@ extension Session {
         try self.withCallChannel { channel throws(AMQPError) in
             let arena = Arena()
             let answer = amqp_queue_declare(
-                self.connection, channel, arena.bytes(queue), 1, 0, 0, 0, amqp_empty_table
+                self.connection,
+                channel,
+                arena.bytes(queue),
+                1,
+                0,
+                0,
+                0,
+                amqp_empty_table
             )
             try self.check(amqp_get_rpc_reply(self.connection), channel: channel, "asking for queue '\(queue)'")
             guard let answer else { throw AMQPError(code: .channelClosed, message: "no answer about queue '\(queue)'") }
@@ -214,10 +221,16 @@ extension Session {
             guard settlement.channel.isValid else { continue }
             guard settlement.kind == .ack, self.subscriptions[channel] != nil else {
                 self.subscriptions[channel]?.unacked.settle(settlement.tag)
-                let status = settlement.kind == .ack
+                let status =
+                    settlement.kind == .ack
                     ? amqp_basic_ack(self.connection, channel, settlement.tag, 0)
                     : amqp_basic_nack(
-                        self.connection, channel, settlement.tag, 0, settlement.kind == .requeue ? 1 : 0)
+                        self.connection,
+                        channel,
+                        settlement.tag,
+                        0,
+                        settlement.kind == .requeue ? 1 : 0
+                    )
                 try self.check(status, "settling a delivery")
                 continue
             }

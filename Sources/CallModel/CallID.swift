@@ -9,6 +9,7 @@ public import Foundation
 public enum CallID {
     /// A fresh id.
     /// - Parameter date: The instant that the id carries; now unless told.
+    /// - Returns: The id.
     public static func make(at date: Date = Date()) -> UUID {
         let milliseconds = UInt64(max(0, date.timeIntervalSince1970 * 1000))
         var random = SystemRandomNumberGenerator()

@@ -16,11 +16,10 @@ public enum CallOutcome: String, Sendable, Codable, CaseIterable {
     /// A machine or fax picked up; "completed" at the provider, but no interview.
     case answeringMachine = "answering_machine"
 
-    /// The outcome of a call with this final status.
+    /// The outcome of a call with this final status; nil while the call is not over.
     /// - Parameters:
     ///   - status: The provider's final status.
     ///   - answeredBy: The result of machine detection, if it ran.
-    /// - Returns: The outcome, or nil while the call is not over.
     public init?(status: CallStatus, answeredBy: AnsweredBy?) {
         switch status {
         case .queued, .initiated, .ringing, .answered: return nil

@@ -12,6 +12,7 @@ public enum PermanentFailure {
 
     /// Whether an attempt that failed with this code must not be repeated.
     /// - Parameter errorCode: As in a ``CallEvent``.
+    /// - Returns: True when the number itself is at fault.
     public static func matches(errorCode: String?) -> Bool {
         errorCode.map(Self.codes.contains) ?? false
     }

@@ -23,6 +23,7 @@ struct CSVFile {
 
     /// Reads all records.
     /// - Parameter body: Called with each record, in order.
+    /// - Throws: What `body` throws, and when the file cannot be read on.
     func forEach(_ body: (CSVReader.Record) async throws -> Void) async throws {
         var reader = CSVReader()
         while let piece = try self.handle.read(upToCount: 1 << 16), !piece.isEmpty {

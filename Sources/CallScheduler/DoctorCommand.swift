@@ -37,7 +37,12 @@ struct DoctorCommand: AsyncParsableCommand {
         _ = (settings.logging(), settings.health(), settings.selector(), settings.dialer(), settings.recorder())
         _ = settings.webhooks()
         findings += settings.faults.map {
-            Finding(check: "configuration", ok: false, finding: $0, advice: "correct the setting; --help lists them all")
+            Finding(
+                check: "configuration",
+                ok: false,
+                finding: $0,
+                advice: "correct the setting; --help lists them all"
+            )
         }
         if settings.faults.isEmpty {
             findings.append(Finding(check: "configuration", ok: true, finding: "complete"))

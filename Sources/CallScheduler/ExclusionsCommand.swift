@@ -87,7 +87,9 @@ struct ExclusionsCommand: ParsableCommand {
                     faults.append(place + "phone_number \(fault.reason)")
                 }
             }
-            guard header != nil else { throw UsageFault("\(self.file): is empty; its first line must name the columns") }
+            guard header != nil else {
+                throw UsageFault("\(self.file): is empty; its first line must name the columns")
+            }
             // A number that cannot be read might be the one that must not be called: load none rather than most.
             guard faults.isEmpty else {
                 throw UsageFault(faults.prefix(20).joined(separator: "\n") + "\nnothing was imported")

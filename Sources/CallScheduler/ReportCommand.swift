@@ -99,9 +99,14 @@ struct ReportView: Encodable, Sendable {
         Console.table(
             ["ATTEMPTS", "#COUNT"],
             CallOutcome.allCases.map { [$0.rawValue, String(self.attempts.byOutcome[$0.rawValue] ?? 0)] }
-                + [["live now", String(self.attempts.open)], ["refused by the provider", String(self.attempts.notPlaced)]]
+                + [
+                    ["live now", String(self.attempts.open)],
+                    ["refused by the provider", String(self.attempts.notPlaced)],
+                ]
         )
-        Console.line("reach rate       \(Console.percent(self.reachRate))  (contacts reached / contacts that may be called)")
+        Console.line(
+            "reach rate       \(Console.percent(self.reachRate))  (contacts reached / contacts that may be called)"
+        )
         Console.line("completion rate  \(Console.percent(self.completionRate))")
     }
 }

@@ -14,8 +14,8 @@ import Postgres
 import Recording
 import Selection
 import ServiceLifecycle
-import UnixSignals
 import Telephony
+import UnixSignals
 import Webhooks
 
 /// Wires one or more roles into a process and runs them until it is told to stop.

@@ -24,6 +24,7 @@ struct Settings {
     ///   - overrides: `NAME=VALUE` from the command line.
     ///   - file: A file of `NAME=VALUE` lines.
     ///   - environment: The process's environment.
+    /// - Throws: Nothing of its own: faults are gathered, and ``check()`` throws them together.
     init(overrides: [String], file: String?, environment: [String: String]) async throws {
         var faults: [String] = []
         let known = Set(Setting.all.flatMap { $0.isSecret ? [$0.name, $0.name + "_FILE"] : [$0.name] })
@@ -66,9 +67,11 @@ struct Settings {
     mutating func string(_ name: String) -> String? {
         let key = ConfigKey(name.lowercased().split(separator: "_").map(String.init))
         if let value = self.reader.string(forKey: key, isSecret: true), !value.isEmpty { return value }
-        guard let path = self.reader.string(
-            forKey: ConfigKey((name + "_FILE").lowercased().split(separator: "_").map(String.init))
-        ), !path.isEmpty else { return nil }
+        guard
+            let path = self.reader.string(
+                forKey: ConfigKey((name + "_FILE").lowercased().split(separator: "_").map(String.init))
+            ), !path.isEmpty
+        else { return nil }
         guard let content = try? String(contentsOfFile: path, encoding: .utf8) else {
             self.faults.append("\(name)_FILE: \(path) cannot be read")
             return nil

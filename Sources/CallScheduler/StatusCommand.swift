@@ -69,11 +69,13 @@ struct StatusCommand: AsyncParsableCommand {
         var fault: String?
         do {
             try await connection.waitUntilReady(timeout: .seconds(5))
-            for name in trunks.map({ CallTopology.dialQueue(trunk: $0) }) + [CallTopology.callEvents, CallTopology.dead] {
+            for name in trunks.map({ CallTopology.dialQueue(trunk: $0) }) + [
+                CallTopology.callEvents, CallTopology.dead,
+            ] {
                 do {
                     let status = try await connection.queueStatus(name)
                     queues.append(Queue(name: name, ready: status.messagesReady, consumers: status.consumers))
-                } catch where error.code == .notFound {
+                } catch  where error.code == .notFound {
                     queues.append(Queue(name: name, ready: 0, consumers: 0))
                 }
             }
@@ -86,7 +88,10 @@ struct StatusCommand: AsyncParsableCommand {
 
     private static func print(_ answer: Answer) {
         Console.table(
-            ["CAMPAIGN", "STATUS", "#CONTACTS", "#OPEN", "#IN PROGRESS", "#COMPLETED", "#REFUSED", "#NOT REACHED", "#EXCLUDED"],
+            [
+                "CAMPAIGN", "STATUS", "#CONTACTS", "#OPEN", "#IN PROGRESS", "#COMPLETED", "#REFUSED", "#NOT REACHED",
+                "#EXCLUDED",
+            ],
             answer.campaigns.map { view in
                 [
                     view.campaign, view.status, String(view.contacts.total), String(view.contacts.open),

@@ -88,7 +88,9 @@ struct LedgerComparison: Encodable {
                 self.differences.append("a request without a known call_id was sent")
                 continue
             }
-            if requests.count > 1 { self.differences.append("\(callID): the provider was asked \(requests.count) times") }
+            if requests.count > 1 {
+                self.differences.append("\(callID): the provider was asked \(requests.count) times")
+            }
             for request in requests { self.compare(request, attempt, excluded) }
         }
         for attempt in attempts where attempt.isCounted && asked[attempt.callID.lowercased] == nil {

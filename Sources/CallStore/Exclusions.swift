@@ -49,6 +49,7 @@ extension CallStore {
     /// - Parameters:
     ///   - after: The last number of the page before, to page on.
     ///   - limit: The size of a page.
+    /// - Returns: One page; empty after the last.
     /// - Throws: `PostgresError`.
     public func exclusions(after: PhoneNumber? = nil, limit: Int = 1000) async throws -> [Exclusion] {
         try await self.client.execute(Self.selectExclusions, [after?.e164 ?? "", limit]).map { row in

@@ -23,6 +23,7 @@ extension CallStore {
     /// Applies reports: monotonic, so that any order and any repetition of a call's reports gives the same row; moves
     /// the contacts; writes survey events to the outbox. One transaction.
     /// - Parameter reports: One report per call; merge several with ``CallReport/merge(_:)``.
+    /// - Returns: What they brought.
     /// - Throws: `PostgresError`; nothing was recorded then.
     public func record(_ reports: [CallReport]) async throws -> RecordedBatch {
         var batch = RecordedBatch()
@@ -56,7 +57,10 @@ extension CallStore {
     }
 
     /// Survey events that were recorded and not seen to be published.
-    /// - Parameter age: Only those at least this old, so that the regular path has had its chance.
+    /// - Parameters:
+    ///   - age: Only those at least this old, so that the regular path has had its chance.
+    ///   - limit: At most this many.
+    /// - Returns: The events, oldest first.
     /// - Throws: `PostgresError`.
     public func unpublishedSurveyEvents(olderThan age: Duration, limit: Int = 500) async throws -> [SurveyEvent] {
         try await self.client.execute(Self.unpublishedEvents, [age.inSeconds, limit]).map { row in
@@ -84,7 +88,10 @@ extension CallStore {
     ) throws -> SurveyEvent {
         let kind = try row.decode(String.self, at: column)
         guard let kind = SurveyEvent.Kind(rawValue: kind) else {
-            throw StoreError(code: .schemaMismatch, message: "survey_events.kind holds '\(kind)', which is unknown here")
+            throw StoreError(
+                code: .schemaMismatch,
+                message: "survey_events.kind holds '\(kind)', which is unknown here"
+            )
         }
         return SurveyEvent(
             eventID: eventID,

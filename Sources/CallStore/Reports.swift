@@ -90,7 +90,8 @@ extension CallStore {
                 report.notPlaced += count
             }
         }
-        report.reached = try await self.client.execute(Self.reachedCount, [campaign])
+        report.reached =
+            try await self.client.execute(Self.reachedCount, [campaign])
             .first?.decode(Int.self, at: 0) ?? 0
         return report
     }

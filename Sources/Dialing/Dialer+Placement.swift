@@ -20,7 +20,10 @@ extension Dialer {
             request = try CallMessages.decode(DialRequest.self, from: delivery, as: DialRequest.messageType)
         } catch {
             self.metrics.poison.increment()
-            self.logger.warning("A request cannot be read and was dead-lettered", metadata: .keys([.reason: error.reason]))
+            self.logger.warning(
+                "A request cannot be read and was dead-lettered",
+                metadata: .keys([.reason: error.reason])
+            )
             self.reject(delivery)
             return
         }

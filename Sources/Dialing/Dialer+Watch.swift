@@ -54,7 +54,10 @@ extension Dialer {
                 }
                 try await self.cancelForbidden(now: now)
             } catch {
-                self.logger.warning("Held calls cannot be compared with the database", metadata: .keys([.error: "\(error)"]))
+                self.logger.warning(
+                    "Held calls cannot be compared with the database",
+                    metadata: .keys([.error: "\(error)"])
+                )
             }
             await self.check(self.held.due(now: now))
             try? await Task.sleep(for: .milliseconds(500))

@@ -35,7 +35,11 @@ public struct JSONLogHandler: LogHandler {
         if let error = event.error { line["error"] = "\(error)" }
         for (key, value) in self.metadata { line[key] = "\(value)" }
         for (key, value) in event.metadata ?? [:] { line[key] = "\(value)" }
-        guard var data = try? JSONSerialization.data(withJSONObject: line, options: [.sortedKeys, .withoutEscapingSlashes])
+        guard
+            var data = try? JSONSerialization.data(
+                withJSONObject: line,
+                options: [.sortedKeys, .withoutEscapingSlashes]
+            )
         else { return }
         data.append(0x0A)
         // One write per line, so that the lines of several threads do not mix.

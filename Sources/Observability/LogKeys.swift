@@ -46,6 +46,7 @@ extension Logger {
 extension Dictionary where Key == String, Value == Logger.MetadataValue {
     /// Metadata from typed keys.
     /// - Parameter pairs: Keys and values.
+    /// - Returns: The metadata.
     public static func keys(_ pairs: KeyValuePairs<LogKey, any CustomStringConvertible & Sendable>) -> Logger.Metadata {
         var metadata = Logger.Metadata()
         for (key, value) in pairs { metadata[key.rawValue] = .stringConvertible(value) }

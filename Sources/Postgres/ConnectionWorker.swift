@@ -66,7 +66,12 @@ final class ConnectionWorker: Sendable {
     func retire() { self.state.withLockedValue { $0.isUsable = false } }
 
     /// Runs work on the thread.
-    /// - Parameter shielded: Whether the caller's cancellation is ignored.
+    /// - Parameters:
+    ///   - timeout: The bound; nil for none.
+    ///   - shielded: Whether the caller's cancellation is ignored.
+    ///   - work: What to do with the session.
+    /// - Returns: The work's result.
+    /// - Throws: ``PostgresError``: the work's, or `timeout`, `cancelled` or `connectionLost`.
     func perform<T: Sendable>(
         timeout: Duration?,
         shielded: Bool = false,

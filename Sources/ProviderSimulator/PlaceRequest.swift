@@ -48,7 +48,9 @@ struct PlaceRequest: Sendable {
         }
     }
 
-    /// - Parameter fields: The form, as sent; need not be valid.
+    /// - Parameters:
+    ///   - fields: The form, as sent; need not be valid.
+    ///   - receivedAt: When it had been read.
     init(_ fields: [(String, String)], receivedAt: Date) {
         func value(_ name: String) -> String? { fields.first { $0.0 == name }.map(\.1) }
         let target = value("StatusCallback").map { url in

@@ -100,7 +100,8 @@ struct ProviderAPI: Sendable {
         let hasMore = calls.count > (page + 1) * size
         var next = URLComponents()
         next.path = request.uri.path
-        next.queryItems = query.filter { $0.key != "Page" }.map { URLQueryItem(name: String($0.key), value: String($0.value)) }
+        next.queryItems =
+            query.filter { $0.key != "Page" }.map { URLQueryItem(name: String($0.key), value: String($0.value)) }
             + [URLQueryItem(name: "Page", value: String(page + 1))]
         let body: [String: Any] = [
             "calls": Array(items), "page": page, "page_size": size, "uri": request.uri.string,

@@ -15,6 +15,7 @@ public struct ScenarioError: Error, Sendable, CustomStringConvertible {
 extension SimulatorConfiguration {
     /// Reads a scenario strictly: an unknown key is an error, because a misspelt fault would silently not happen.
     /// - Parameter json: The scenario.
+    /// - Returns: The configuration; keys that are absent keep their defaults.
     /// - Throws: ``ScenarioError`` with everything that is wrong.
     public static func scenario(json: [UInt8]) throws -> SimulatorConfiguration {
         guard let object = try? JSONSerialization.jsonObject(with: Data(json)) as? [String: Any] else {
@@ -64,7 +65,10 @@ extension SimulatorConfiguration {
             check(0...1 ~= probability, "faults.\(name): a probability must be 0…1")
         }
         for (name, range) in [("ring_seconds", self.ringSeconds), ("talk_seconds", self.talkSeconds)] {
-            check(range.min >= 0 && range.min <= range.max && range.max <= 86_400, "\(name): must be 0 ≤ min ≤ max ≤ 86400")
+            check(
+                range.min >= 0 && range.min <= range.max && range.max <= 86_400,
+                "\(name): must be 0 ≤ min ≤ max ≤ 86400"
+            )
         }
         check(0...1_000_000 ~= self.callsPerSecond, "calls_per_second: must be 0…1000000")
         check(self.maximumLiveCalls >= 0, "maximum_live_calls: must be 0 or more")

@@ -93,7 +93,9 @@ public final class OutcomeRecorder: Service {
         events.reserveCapacity(deliveries.count)
         for delivery in deliveries {
             do {
-                events.append((delivery, try CallMessages.decode(CallEvent.self, from: delivery, as: CallEvent.messageType)))
+                events.append(
+                    (delivery, try CallMessages.decode(CallEvent.self, from: delivery, as: CallEvent.messageType))
+                )
             } catch {
                 self.reject(delivery, reason: error.reason)
             }

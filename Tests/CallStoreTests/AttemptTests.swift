@@ -131,7 +131,10 @@ struct AttemptTests {
             let callID = requests[0].callID
             #expect(
                 try await scratch.store.revertAttempt(
-                    callID: callID, errorCode: "20429", backOff: .seconds(90))
+                    callID: callID,
+                    errorCode: "20429",
+                    backOff: .seconds(90)
+                )
             )
             let reverted = try await scratch.value(
                 """

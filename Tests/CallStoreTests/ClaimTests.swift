@@ -80,8 +80,14 @@ struct ClaimTests {
             )
             let rows = try (100..<104).map { index in
                 CallStore.NewContact(
-                    externalID: nil, phoneNumber: try Fixtures.number(index), email: nil, language: nil,
-                    hasPriorConsent: false, doNotCall: false, timeZone: "Etc/GMT-12")
+                    externalID: nil,
+                    phoneNumber: try Fixtures.number(index),
+                    email: nil,
+                    language: nil,
+                    hasPriorConsent: false,
+                    doNotCall: false,
+                    timeZone: "Etc/GMT-12"
+                )
             }
             _ = try await scratch.store.addContacts(rows, campaign: campaign)
             let claim = try await scratch.store.claim(campaign: campaign, limit: 50, leaseDuration: .seconds(60))
@@ -116,7 +122,9 @@ struct ClaimTests {
             let dialed = claim.requests[0]
             _ = try await scratch.store.beginAttempts(
                 [.init(callID: dialed.callID, contactID: dialed.contactID, expiresAt: dialed.expiresAt)],
-                dialerID: "d", trunk: "default", margin: .seconds(10)
+                dialerID: "d",
+                trunk: "default",
+                margin: .seconds(10)
             )
             try await scratch.execute("update contacts set lease_until = now() - interval '1 second'")
             #expect(try await scratch.store.sweepExpiredClaims() == 1)
@@ -137,7 +145,9 @@ struct ClaimTests {
             #expect(try await scratch.store.revertClaims([request.callID], contacts: [request.contactID]) == 1)
             let verdicts = try await scratch.store.beginAttempts(
                 [.init(callID: request.callID, contactID: request.contactID, expiresAt: request.expiresAt)],
-                dialerID: "d", trunk: "default", margin: .seconds(10)
+                dialerID: "d",
+                trunk: "default",
+                margin: .seconds(10)
             )
             guard case .stale = verdicts[0] else {
                 Issue.record("expected stale, got \(verdicts[0])")
@@ -154,7 +164,9 @@ struct ClaimTests {
                 .claim(campaign: campaign, limit: 1, leaseDuration: .seconds(60)).requests[0]
             _ = try await scratch.store.beginAttempts(
                 [.init(callID: request.callID, contactID: request.contactID, expiresAt: request.expiresAt)],
-                dialerID: "dead", trunk: "default", margin: .seconds(10)
+                dialerID: "dead",
+                trunk: "default",
+                margin: .seconds(10)
             )
             #expect(try await scratch.store.orphanedAttempts().isEmpty)
             try await scratch.execute("update call_attempts set deadline_at = now() - interval '2 minutes'")

@@ -21,7 +21,9 @@ struct OutcomeTests {
             .claim(campaign: campaign, limit: 1, leaseDuration: .seconds(60)).requests[0]
         _ = try await scratch.store.beginAttempts(
             [.init(callID: request.callID, contactID: request.contactID, expiresAt: request.expiresAt)],
-            dialerID: "d1", trunk: "default", margin: .seconds(10)
+            dialerID: "d1",
+            trunk: "default",
+            margin: .seconds(10)
         )
         try await scratch.store.markPlaced([(request.callID, "CA" + request.callID.lowercased, "queued")])
         return request.callID
@@ -39,8 +41,13 @@ struct OutcomeTests {
         errorCode: String? = nil
     ) -> CallEvent {
         CallEvent(
-            callID: callID, status: status, occurredAt: Date(timeIntervalSince1970: 1_800_000_000 + seconds),
-            answeredBy: answeredBy, errorCode: errorCode, rawStatus: status.rawValue)
+            callID: callID,
+            status: status,
+            occurredAt: Date(timeIntervalSince1970: 1_800_000_000 + seconds),
+            answeredBy: answeredBy,
+            errorCode: errorCode,
+            rawStatus: status.rawValue
+        )
     }
 
     @Test(
@@ -56,18 +63,27 @@ struct OutcomeTests {
         ]
     )
     func ends(
-        status: CallStatus, answeredBy: AnsweredBy?, errorCode: String?, outcome: String, state: String, retries: Bool
+        status: CallStatus,
+        answeredBy: AnsweredBy?,
+        errorCode: String?,
+        outcome: String,
+        state: String,
+        retries: Bool
     ) async throws {
         try await Scratch.run { scratch in
             let callID = try await Self.place(scratch)
             let batch = try await Self.record(
-                scratch, [Self.event(callID, status, answeredBy: answeredBy, errorCode: errorCode)])
+                scratch,
+                [Self.event(callID, status, answeredBy: answeredBy, errorCode: errorCode)]
+            )
             #expect(batch.ended.map(\.callID) == [callID])
             #expect(batch.ended.map(\.dialerID) == ["d1"])
             #expect(try await scratch.value("select outcome from call_attempts", as: String.self) == outcome)
             #expect(try await scratch.value("select state from contacts", as: String.self) == state)
             #expect(try await scratch.value("select call_id is null from contacts", as: Bool.self))
-            #expect(try await scratch.value("select next_attempt_at is not null from contacts", as: Bool.self) == retries)
+            #expect(
+                try await scratch.value("select next_attempt_at is not null from contacts", as: Bool.self) == retries
+            )
             #expect(batch.surveyEvents.count == (retries ? 0 : 1))
         }
     }
@@ -104,7 +120,9 @@ struct OutcomeTests {
             let callID = try await Self.place(scratch)
             for (status, seconds, answeredBy) in shuffled {
                 _ = try await Self.record(
-                    scratch, [Self.event(callID, status, at: seconds, answeredBy: answeredBy)])
+                    scratch,
+                    [Self.event(callID, status, at: seconds, answeredBy: answeredBy)]
+                )
             }
             let row = try await scratch.value(
                 """
@@ -113,7 +131,10 @@ struct OutcomeTests {
                 """,
                 as: String.self
             )
-            #expect(row == "ended|10|answering_machine|machine|completed|1800000002|t", "order \(shuffled), seed \(seed)")
+            #expect(
+                row == "ended|10|answering_machine|machine|completed|1800000002|t",
+                "order \(shuffled), seed \(seed)"
+            )
             #expect(try await scratch.value("select state from contacts", as: String.self) == "not_reached")
         }
     }

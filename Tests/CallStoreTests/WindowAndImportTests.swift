@@ -52,8 +52,14 @@ struct WindowAndImportTests {
             try await scratch.store.addExclusions([Fixtures.number(3)], reason: nil, source: "manual")
             let rows = try (0..<10).map { index in
                 CallStore.NewContact(
-                    externalID: "tab\t\\back\nline", phoneNumber: try Fixtures.number(index), email: nil,
-                    language: nil, hasPriorConsent: false, doNotCall: index == 5, timeZone: nil)
+                    externalID: "tab\t\\back\nline",
+                    phoneNumber: try Fixtures.number(index),
+                    email: nil,
+                    language: nil,
+                    hasPriorConsent: false,
+                    doNotCall: index == 5,
+                    timeZone: nil
+                )
             }
             let first = try await scratch.store.addContacts(rows + rows, campaign: campaign)
             #expect(first == CallStore.ImportCount(added: 10, excluded: 2))
@@ -75,7 +81,9 @@ struct WindowAndImportTests {
             #expect(result == (1, 2))
             let verdicts = try await scratch.store.beginAttempts(
                 requests.map { .init(callID: $0.callID, contactID: $0.contactID, expiresAt: $0.expiresAt) },
-                dialerID: "d", trunk: "default", margin: .seconds(1)
+                dialerID: "d",
+                trunk: "default",
+                margin: .seconds(1)
             )
             #expect(verdicts.count { if case .created = $0 { true } else { false } } == 1)
             let number = try Fixtures.number(0)

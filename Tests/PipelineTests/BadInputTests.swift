@@ -8,7 +8,9 @@ import Testing
 /// Bad input gets one clear line and the right exit code, and leaves nothing half-done.
 @Suite(.timeLimit(.minutes(3)))
 struct BadInputTests {
-    private static let unreachable = ["DATABASE_URL": "postgresql://app@127.0.0.1:1/x", "AMQP_URL": "amqp://127.0.0.1:1/"]
+    private static let unreachable = [
+        "DATABASE_URL": "postgresql://app@127.0.0.1:1/x", "AMQP_URL": "amqp://127.0.0.1:1/",
+    ]
 
     @Test(
         "settings that cannot be used are refused with 78, all at once, naming each",
@@ -116,7 +118,9 @@ struct BadInputTests {
             let file = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString + ".csv")
             defer { try? FileManager.default.removeItem(at: file) }
             let load = ["contacts", "import", file.path, "--campaign", "c"]
-            for (content, fault) in [("", "is empty"), ("name,phone\n", "unknown column 'name'"), ("email\n", "phone_number")] {
+            for (content, fault) in [
+                ("", "is empty"), ("name,phone\n", "unknown column 'name'"), ("email\n", "phone_number"),
+            ] {
                 try content.write(to: file, atomically: true, encoding: .utf8)
                 let ended = try await Product.run(load, environment)
                 #expect(ended.exitCode == 64)
@@ -139,7 +143,9 @@ struct BadInputTests {
             let first = try await Product.run(load, environment)
             #expect(first.exitCode == 0, "\(first.errors)")
             #expect(try await scratch.value("select count(*) from contacts", as: Int.self) == 2)
-            #expect(try await scratch.value("select count(*) from contacts where state = 'excluded'", as: Int.self) == 1)
+            #expect(
+                try await scratch.value("select count(*) from contacts where state = 'excluded'", as: Int.self) == 1
+            )
             let lines = try String(contentsOfFile: rejects, encoding: .utf8).split(separator: "\n")
             #expect(lines.map { $0.prefix(2) } == ["li", "3,", "4,", "5,", "6,"])
             let second = try await Product.run(load, environment)

@@ -70,7 +70,8 @@ struct PipelineTests {
             do {
                 try await eventually("the simulator answers") { await Self.isReady(provider + "/health") }
                 let environment = [
-                    "DATABASE_URL": scratch.databaseURL, "AMQP_URL": scratch.brokerURL, "TWILIO_ACCOUNT_SID": Self.account,
+                    "DATABASE_URL": scratch.databaseURL, "AMQP_URL": scratch.brokerURL,
+                    "TWILIO_ACCOUNT_SID": Self.account,
                     "TWILIO_AUTH_TOKEN": "secret", "TWILIO_BASE_URL": provider,
                     "WEBHOOK_PUBLIC_URL": "http://127.0.0.1:\(webhookPort)", "WEBHOOK_PORT": "\(webhookPort)",
                     "SELECTOR_INTERVAL_SECONDS": "0.5", "DIALER_MAX_CONCURRENT_CALLS": "8",
@@ -93,7 +94,9 @@ struct PipelineTests {
                 let victim = roles[roles.count - 1]
                 try await eventually("a third of the calls are over", within: .seconds(60)) {
                     try await scratch.value(
-                        "select count(*) from call_attempts where ended_at is not null", as: Int.self) > contacts / 3
+                        "select count(*) from call_attempts where ended_at is not null",
+                        as: Int.self
+                    ) > contacts / 3
                 }
                 victim.send(SIGKILL)
                 try await eventually("every contact is final", within: .seconds(120)) {
@@ -102,7 +105,9 @@ struct PipelineTests {
                         select count(*) from contacts
                         where state in ('pending', 'in_progress')
                             or state = 'not_reached' and next_attempt_at is not null
-                        """, as: Int.self) == 0
+                        """,
+                        as: Int.self
+                    ) == 0
                 }
                 try await self.check(scratch, try await Self.ledger(provider + "/simulator/ledger"))
                 let verified = try await Product.run(

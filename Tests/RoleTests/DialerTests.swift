@@ -23,7 +23,9 @@ struct DialerTests {
             _ = try await house.selector().pass()
             let provider = ScriptedProvider()
             try await house.withRecorder {
-                try await house.withDialer(provider: provider) { $0.maximumConcurrentCalls = 4 } _: { dialer in
+                try await house.withDialer(provider: provider) {
+                    $0.maximumConcurrentCalls = 4
+                } _: { dialer in
                     for done in stride(from: 4, through: 12, by: 4) {
                         try await eventually("\(done) placements") { provider.placements.count == done }
                         #expect(dialer.liveCalls == 4)
@@ -66,7 +68,9 @@ struct DialerTests {
             let provider = ScriptedProvider { _ throws(TelephonyError) in
                 throw TelephonyError(code: code, providerCode: "20429", httpStatus: 429, message: "no")
             }
-            try await house.withDialer(provider: provider) { $0.failureBackOff = .seconds(1) } _: { dialer in
+            try await house.withDialer(provider: provider) {
+                $0.failureBackOff = .seconds(1)
+            } _: { dialer in
                 try await eventually("the dead letter") {
                     try await house.publisher.queueStatus(CallTopology.dead).messagesReady == 1
                 }
@@ -135,8 +139,13 @@ struct DialerTests {
             }
             provider.know(
                 ProviderCall(
-                    providerCallID: "CAfound", status: .completed, rawStatus: "completed", createdAt: Date(),
-                    endedAt: Date()))
+                    providerCallID: "CAfound",
+                    status: .completed,
+                    rawStatus: "completed",
+                    createdAt: Date(),
+                    endedAt: Date()
+                )
+            )
             try await house.withRecorder {
                 try await house.withDialer(provider: provider) { dialer in
                     try await eventually("the attempt is unknown") {
@@ -144,7 +153,10 @@ struct DialerTests {
                     }
                     #expect(dialer.liveCalls == 1)
                     try await eventually("it is found") {
-                        try await house.count("provider_call_id = 'CAfound' and outcome = 'completed'", in: "call_attempts")
+                        try await house.count(
+                            "provider_call_id = 'CAfound' and outcome = 'completed'",
+                            in: "call_attempts"
+                        )
                             == 1
                     }
                 }
@@ -181,7 +193,9 @@ struct DialerTests {
             _ = try await house.selector().pass()
             let first = ScriptedProvider()
             let second = ScriptedProvider()
-            try await house.withDialer("d1", provider: first) { $0.maximumConcurrentCalls = 20 } _: { _ in
+            try await house.withDialer("d1", provider: first) {
+                $0.maximumConcurrentCalls = 20
+            } _: { _ in
                 try await eventually("all are placed") {
                     try await house.count("status = 'placed'", in: "call_attempts") == 20
                 }
@@ -189,10 +203,16 @@ struct DialerTests {
             for request in first.placements {
                 second.know(
                     ProviderCall(
-                        providerCallID: "CA" + request.callID.lowercased, status: .answered, rawStatus: "in-progress"))
+                        providerCallID: "CA" + request.callID.lowercased,
+                        status: .answered,
+                        rawStatus: "in-progress"
+                    )
+                )
             }
             try await house.withRecorder {
-                try await house.withDialer("d2", provider: second) { $0.maximumConcurrentCalls = 20 } _: { dialer in
+                try await house.withDialer("d2", provider: second) {
+                    $0.maximumConcurrentCalls = 20
+                } _: { dialer in
                     try await eventually("all are adopted") {
                         try await house.count("dialer_id = 'd2'", in: "call_attempts") == 20
                     }
@@ -233,7 +253,10 @@ struct DialerTests {
                 var message = AMQPMessage(body: Array(body.utf8))
                 message.type = type
                 try await house.publisher.publish(
-                    message, exchange: CallTopology.dialExchange, routingKey: "default")
+                    message,
+                    exchange: CallTopology.dialExchange,
+                    routingKey: "default"
+                )
             }
             _ = try await house.selector().pass()
             let provider = ScriptedProvider()

@@ -19,8 +19,10 @@ public enum Fixtures {
     ///   - name: Its name.
     ///   - contacts: How many contacts.
     ///   - first: The first contact's number.
+    ///   - timeZone: The contacts' zone; nil for the campaign's.
     ///   - change: Changes the settings.
     /// - Returns: The campaign's id.
+    /// - Throws: What the store throws.
     public static func runningCampaign(
         in store: CallStore,
         name: String = "test",
