@@ -127,7 +127,7 @@ let package = Package(
             swiftSettings: settings
         ),
         tests("PostgresTests", ["Postgres", logging, locks]),
-        tests("AMQPTests", ["AMQP", logging, locks, httpClient, nioHTTP1]),
+        tests("AMQPTests", ["AMQP", logging, httpClient, nioCore, nioHTTP1]),
         tests("TelephonyTests", ["CallModel", "Telephony", httpClient, nioCore, nioPosix, locks, logging, crypto]),
         tests("CallModelTests", ["CallModel"]),
         tests("CallStoreTests", ["CallModel", "CallStore", "Postgres", "Schemas", "TestSupport", logging]),

@@ -1,0 +1,198 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import AMQP
+import Foundation
+import Testing
+
+@Suite(.timeLimit(.minutes(3)))
+struct PublishConsumeTests {
+    @Test("every property and every kind of header survives the way through the broker", arguments: [0, 1, 1_000_000])
+    func roundTrip(size: Int) async throws {
+        try await Broker.run { broker in
+            try await broker.connected(topology: .queue("q")) { connection in
+                var message = AMQPMessage(body: (0..<size).map { UInt8(truncatingIfNeeded: $0) })
+                message.contentType = "application/octet-stream"
+                message.type = "kind.v1"
+                message.messageID = "id-ü"
+                message.correlationID = "corr"
+                message.timestamp = Date(timeIntervalSince1970: 1_800_000_000)
+                message.expiration = .seconds(60)
+                message.appID = "tests"
+                message.headers = [
+                    "bool": .bool(true), "int8": .int8(-8), "int16": .int16(-16), "int32": .int32(-32),
+                    "int64": .int64(.min), "float": .float(1.5), "double": .double(-2.25), "string": .string("grüße"),
+                    "array": .array([.string("a"), .int64(1), .table(["x": .null])]), "table": .table(["y": .bool(false)]),
+                    "timestamp": .timestamp(Date(timeIntervalSince1970: 1_700_000_000)), "null": .null,
+                    "bytes": .bytes([0, 255, 1]), "decimal": .decimal(decimals: 2, value: 314),
+                ]
+                try await connection.publish(message, exchange: "", routingKey: "q")
+                let consumer = connection.consume(queue: "q", prefetch: 10)
+                for await delivery in consumer {
+                    var received = delivery.message
+                    received.headers["x-delivery-count"] = nil
+                    #expect(received == message)
+                    #expect(delivery.routingKey == "q")
+                    try delivery.ack()
+                    break
+                }
+            }
+        }
+    }
+
+    @Test("10,000 publishers that each wait for their confirm all get it, and every message arrives once")
+    func tenThousand() async throws {
+        try await Broker.run { broker in
+            try await broker.connected(topology: .queue("q")) { connection in
+                let failures = await withTaskGroup(of: Bool.self) { group in
+                    for index in 0..<10_000 {
+                        group.addTask {
+                            var message = AMQPMessage(body: Array("m\(index)".utf8))
+                            message.messageID = "\(index)"
+                            do {
+                                try await connection.publish(message, exchange: "", routingKey: "q")
+                                return false
+                            } catch {
+                                return true
+                            }
+                        }
+                    }
+                    return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+                }
+                #expect(failures == 0)
+                try await broker.connected { consuming in
+                    var seen: Set<String> = []
+                    var batch: [AMQPDelivery] = []
+                    for await delivery in consuming.consume(queue: "q", prefetch: 500) {
+                        seen.insert(delivery.message.messageID ?? "")
+                        batch.append(delivery)
+                        if batch.count == 100 {
+                            consuming.ack(batch)
+                            batch.removeAll()
+                        }
+                        if seen.count == 10_000 { break }
+                    }
+                    #expect(seen.count == 10_000)
+                    consuming.ack(batch)
+                    try await eventually("the queue is empty") {
+                        try await connection.queueStatus("q").messagesReady == 0
+                    }
+                }
+            }
+        }
+    }
+
+    @Test("an unroutable message is returned to its own publisher; its neighbours succeed")
+    func returned() async throws {
+        try await Broker.run { broker in
+            try await broker.connected(topology: .queue("q")) { connection in
+                var message = AMQPMessage(body: [1])
+                message.messageID = "same"
+                let publications = (0..<30).map { index in
+                    AMQPPublication(message: message, exchange: "", routingKey: index.isMultiple(of: 3) ? "none" : "q")
+                }
+                let outcomes = await connection.publish(batch: publications)
+                for (index, outcome) in outcomes.enumerated() {
+                    switch outcome {
+                    case .success: #expect(!index.isMultiple(of: 3))
+                    case .failure(let error):
+                        #expect(index.isMultiple(of: 3))
+                        #expect(error.code == .returned)
+                        #expect(error.replyCode == 312)
+                    }
+                }
+                let status = try await connection.queueStatus("q")
+                #expect(status.messagesReady == 20)
+            }
+        }
+    }
+
+    @Test("a missing exchange fails the publish, and the connection goes on")
+    func missingExchange() async throws {
+        try await Broker.run { broker in
+            try await broker.connected(topology: .queue("q")) { connection in
+                let error = await #expect(throws: AMQPError.self) {
+                    try await connection.publish(AMQPMessage(body: []), exchange: "nowhere", routingKey: "q")
+                }
+                #expect(error?.code == .notFound)
+                try await connection.publish(AMQPMessage(body: []), exchange: "", routingKey: "q")
+            }
+        }
+    }
+
+    @Test("no more than prefetch is handed out before an ack")
+    func prefetch() async throws {
+        try await Broker.run { broker in
+            try await broker.connected(topology: .queue("q")) { connection in
+                _ = await connection.publish(
+                    batch: (0..<50).map { _ in
+                        AMQPPublication(message: AMQPMessage(body: [1]), exchange: "", routingKey: "q")
+                    }
+                )
+                let consumer = connection.consume(queue: "q", prefetch: 7)
+                try await eventually("seven are out") { try await connection.queueStatus("q").messagesReady == 43 }
+                #expect(connection.statistics.delivered == 7)
+                await consumer.cancel()
+                var held: [AMQPDelivery] = []
+                for await delivery in consumer { held.append(delivery) }
+                #expect(held.count == 7)
+                // Held deliveries outlive the cancellation.
+                try held[0].ack()
+                try held[1].nack(requeue: true)
+                connection.ack(Array(held[3...]))
+                try await eventually("one is back") { try await connection.queueStatus("q").messagesReady == 44 }
+            }
+            try await broker.connected { connection in
+                // The one that was never settled came back with its channel.
+                try await eventually("all are back") { try await connection.queueStatus("q").messagesReady == 45 }
+            }
+        }
+    }
+
+    @Test("a nack without requeue dead-letters, and the x-death header can be read")
+    func deadLetter() async throws {
+        try await Broker.run { broker in
+            var topology = AMQPTopology()
+            topology.exchange("dead", kind: .fanout)
+            topology.queue("dead")
+            topology.bind(queue: "dead", exchange: "dead", routingKey: "")
+            topology.queue("q", arguments: ["x-dead-letter-exchange": .string("dead")])
+            try await broker.connected(topology: topology) { connection in
+                try await connection.publish(AMQPMessage(body: [9]), exchange: "", routingKey: "q")
+                let got = try #require(try await connection.get("q"))
+                try got.nack(requeue: false)
+                try await eventually("it is dead") { try await connection.queueStatus("dead").messagesReady == 1 }
+                let dead = try #require(try await connection.get("dead"))
+                guard case .array(let deaths)? = dead.message.headers["x-death"], case .table(let death)? = deaths.first
+                else {
+                    Issue.record("no x-death in \(dead.message.headers)")
+                    return
+                }
+                #expect(death["queue"] == .string("q"))
+                #expect(death["reason"] == .string("rejected"))
+                let empty = try await connection.get("q")
+                #expect(empty.map(\.deliveryTag) == nil)
+            }
+        }
+    }
+
+    @Test("a publisher that is cancelled stops waiting")
+    func cancellation() async throws {
+        try await Broker.run { broker in
+            try await broker.connected(topology: .queue("q")) { connection in
+                let task = Task {
+                    try await connection.publish(AMQPMessage(body: []), exchange: "", routingKey: "q")
+                }
+                task.cancel()
+                do {
+                    try await task.value
+                } catch let error as AMQPError {
+                    #expect(error.code == .cancelled)
+                    #expect(error.isOutcomeUnknown)
+                }
+                try await connection.publish(AMQPMessage(body: []), exchange: "", routingKey: "q")
+            }
+        }
+    }
+}
+
