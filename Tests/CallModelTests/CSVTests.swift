@@ -1,0 +1,100 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import CallModel
+import Testing
+
+@Suite(.timeLimit(.minutes(1)))
+struct CSVTests {
+    private static func read(_ bytes: [UInt8], pieces: Int = 1) -> [CSVReader.Record] {
+        var reader = CSVReader()
+        var records: [CSVReader.Record] = []
+        let size = max(1, (bytes.count + pieces - 1) / pieces)
+        for start in stride(from: 0, to: bytes.count, by: size) {
+            records += reader.read(bytes[start..<min(start + size, bytes.count)])
+        }
+        if let last = reader.finish() { records.append(last) }
+        return records
+    }
+
+    @Test(
+        "records are read as RFC 4180 has them",
+        arguments: [
+            ("a,b\nc,d\n", [["a", "b"], ["c", "d"]]), ("a,b\r\nc,d\r\n", [["a", "b"], ["c", "d"]]),
+            ("a,b", [["a", "b"]]), ("\"a,1\",\"say \"\"hi\"\"\"\n", [["a,1", "say \"hi\""]]),
+            ("\"two\nlines\",x\n", [["two\nlines", "x"]]), (",\n", [["", ""]]), ("\n\na\n\n", [["a"]]),
+            ("\u{FEFF}a,b\n", [["a", "b"]]), ("\"\"\n", [[""]]), ("", []),
+        ]
+    )
+    func records(text: String, expected: [[String]]) {
+        let bytes = Array(text.utf8)
+        #expect(Self.read(bytes).map(\.fields) == expected)
+        for pieces in 1...max(1, bytes.count) {
+            #expect(Self.read(bytes, pieces: pieces) == Self.read(bytes), "in \(pieces) pieces")
+        }
+    }
+
+    @Test("a record knows the line that it starts on")
+    func lines() {
+        let records = Self.read(Array("a\n\n\"x\ny\"\nb\r\nc".utf8))
+        #expect(records.map(\.line) == [1, 3, 5, 6])
+    }
+
+    @Test("what cannot be read says why, and the rest is read on")
+    func faults() {
+        let notUTF8 = Self.read([0x61, 0x2C, 0xFF, 0x0A, 0x62, 0x2C, 0x63, 0x0A])
+        #expect(notUTF8.map(\.fault) == ["is not UTF-8", nil])
+        let afterQuote = Self.read(Array("\"a\"b,c\nd,e\n".utf8))
+        #expect(afterQuote.map(\.fault) == ["has text after a closing quote", nil])
+        #expect(Self.read(Array("\"open\n".utf8)).map(\.fault) == ["has a quote that is never closed"])
+        let endless = Self.read([0x22] + [UInt8](repeating: 0x61, count: 200_000))
+        #expect(endless.first?.fault?.contains("longer than") == true)
+    }
+
+    @Test("no bytes whatever crash or stall the reader", arguments: 0..<40)
+    func noise(seed: UInt64) {
+        var random = Random(state: seed)
+        let alphabet: [UInt8] = [0x22, 0x2C, 0x0A, 0x0D, 0x61, 0xFF, 0x00]
+        let bytes = (0..<2500).map { _ in alphabet[Int.random(in: 0..<alphabet.count, using: &random)] }
+        let records = Self.read(bytes)
+        #expect(records == Self.read(bytes, pieces: 97), "seed \(seed)")
+    }
+
+    @Test(
+        "a header must name known columns once, and the number",
+        arguments: [
+            (["phone_number"], nil), (["Phone_Number ", "EMAIL"], nil), (["email"], "no column phone_number"),
+            (["phone_number", "phone"], "unknown column 'phone'"), (["phone_number", "phone_number"], "twice"),
+        ] as [([String], String?)]
+    )
+    func header(columns: [String], fault: String?) {
+        do {
+            _ = try ContactColumns(header: columns)
+            #expect(fault == nil)
+        } catch {
+            #expect(fault.map { error.reason.contains($0) } == true, "\(error.reason)")
+        }
+    }
+
+    @Test("a row is read with its defaults, and refused with the column's name")
+    func rows() throws {
+        let columns = try ContactColumns(header: ContactColumns.names)
+        let full = try columns.row(["7", "+14155550101", "a@b.c", "de", "yes", "0", "Europe/Berlin"])
+        #expect(full.externalID == "7")
+        #expect(full.hasPriorConsent)
+        #expect(!full.doNotCall)
+        #expect(full.timeZone == "Europe/Berlin")
+        let bare = try columns.row(["", " +14155550101 ", "", "", "", "", ""])
+        #expect(bare.externalID == nil)
+        #expect(bare.timeZone == nil)
+        for (fields, reason) in [
+            (["7"], "fields"), (["", "x", "", "", "", "", ""], "phone_number"),
+            (["", "+14155550101", "nobody", "", "", "", ""], "email"),
+            (["", "+14155550101", "", "", "maybe", "", ""], "has_prior_consent"),
+            (["", "+14155550101", "", "", "", "\0", ""], "do_not_call"),
+        ] {
+            let fault = #expect(throws: ContactColumns.Fault.self) { try columns.row(fields) }
+            #expect(fault?.reason.contains(reason) == true, "\(fault?.reason ?? "")")
+        }
+    }
+}
