@@ -74,6 +74,8 @@ extension Session {
 
     /// The next piece of COPY TO; nil at the end.
     func getCopy() throws(PostgresError) -> [UInt8]? {
+        // The library tells the end once only; asked again it answers with an error.
+        guard self.isCopying else { return nil }
         var chunk: [UInt8] = []
         while chunk.count < Self.copyChunk {
             var row: UnsafeMutablePointer<CChar>?
@@ -87,9 +89,9 @@ extension Session {
                 try self.wait(POLLIN)
                 guard PQconsumeInput(self.pointer) == 1 else { throw self.lost() }
             case -1:
-                guard chunk.isEmpty else { return chunk }
+                self.isCopying = false
                 try self.drain()
-                return nil
+                return chunk.isEmpty ? nil : chunk
             default: throw self.lost()
             }
         }
