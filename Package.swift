@@ -138,7 +138,7 @@ let package = Package(
                 "Telephony", "TestSupport", "Webhooks", hummingbird, hummingbirdTesting, httpTypes, lifecycle, locks, logging,
             ]
         ),
-        tests("ProviderSimulatorTests", ["ProviderSimulator", httpClient, nioCore, nioHTTP1, crypto, locks, logging]),
+        tests("ProviderSimulatorTests", ["ProviderSimulator", httpClient, nioCore, nioHTTP1, logging]),
         tests(
             "PipelineTests",
             ["CallModel", "CallStore", "ProviderSimulator", "TestSupport", httpClient, nioCore, nioHTTP1, locks, logging]

@@ -22,7 +22,8 @@ struct PublishConsumeTests {
                 message.headers = [
                     "bool": .bool(true), "int8": .int8(-8), "int16": .int16(-16), "int32": .int32(-32),
                     "int64": .int64(.min), "float": .float(1.5), "double": .double(-2.25), "string": .string("grüße"),
-                    "array": .array([.string("a"), .int64(1), .table(["x": .null])]), "table": .table(["y": .bool(false)]),
+                    "array": .array([.string("a"), .int64(1), .table(["x": .null])]),
+                    "table": .table(["y": .bool(false)]),
                     "timestamp": .timestamp(Date(timeIntervalSince1970: 1_700_000_000)), "null": .null,
                     "bytes": .bytes([0, 255, 1]), "decimal": .decimal(decimals: 2, value: 314),
                 ]
@@ -195,4 +196,3 @@ struct PublishConsumeTests {
         }
     }
 }
-

@@ -15,9 +15,14 @@ struct ReportTests {
             -> CallEvent
         {
             CallEvent(
-                callID: callID, providerCallID: "CA1", status: status,
-                occurredAt: Date(timeIntervalSince1970: seconds), answeredBy: answeredBy, errorCode: code,
-                rawStatus: status.rawValue)
+                callID: callID,
+                providerCallID: "CA1",
+                status: status,
+                occurredAt: Date(timeIntervalSince1970: seconds),
+                answeredBy: answeredBy,
+                errorCode: code,
+                rawStatus: status.rawValue
+            )
         }
         let events = [
             event(.initiated, 1), event(.ringing, 2), event(.answered, 3, .human), event(.completed, 9, .machine),
@@ -58,21 +63,32 @@ struct ReportTests {
     @Test("a message survives its way; fields that nobody knows are ignored")
     func coding() throws {
         let event = CallEvent(
-            callID: CallID.make(), providerCallID: "CA1", status: .noAnswer, sequence: 3,
-            occurredAt: Date(timeIntervalSince1970: 1_800_000_000.125), answeredBy: .unknown, errorCode: "sip_487",
-            rawStatus: "no-answer")
+            callID: CallID.make(),
+            providerCallID: "CA1",
+            status: .noAnswer,
+            sequence: 3,
+            occurredAt: Date(timeIntervalSince1970: 1_800_000_000.125),
+            answeredBy: .unknown,
+            errorCode: "sip_487",
+            rawStatus: "no-answer"
+        )
         var body = try MessageCoding.encode(event)
         body.removeLast()
         body += Array(#","new_field":{"a":[1]}}"#.utf8)
         let back = try MessageCoding.decode(
-            CallEvent.self, from: body, messageType: CallEvent.messageType, expectedType: CallEvent.messageType)
+            CallEvent.self,
+            from: body,
+            messageType: CallEvent.messageType,
+            expectedType: CallEvent.messageType
+        )
         #expect(back == event)
     }
 
     @Test(
         "poison is told apart, and the fault names the field and never its value",
         arguments: [
-            ("", "call-event.v1", "not JSON"), ("{", "call-event.v1", "not JSON"), ("[]", "call-event.v1", "wrong type"),
+            ("", "call-event.v1", "not JSON"), ("{", "call-event.v1", "not JSON"),
+            ("[]", "call-event.v1", "wrong type"),
             ("{}", "call-event.v1", "event_id is missing"), ("{}", "call-event.v2", "message type is not"),
             (#"{"event_id":"+14155550123"}"#, "call-event.v1", "event_id has"),
             (String(repeating: " ", count: 20_000), "call-event.v1", "larger than"),
@@ -81,7 +97,11 @@ struct ReportTests {
     func poison(body: String, type: String, reason: String) {
         let fault = #expect(throws: MessageFault.self) {
             try MessageCoding.decode(
-                CallEvent.self, from: Array(body.utf8), messageType: type, expectedType: CallEvent.messageType)
+                CallEvent.self,
+                from: Array(body.utf8),
+                messageType: type,
+                expectedType: CallEvent.messageType
+            )
         }
         #expect(fault?.reason.contains(reason) == true, "\(fault?.reason ?? "")")
         #expect(fault?.reason.contains("4155550123") == false)

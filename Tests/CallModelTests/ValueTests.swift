@@ -67,7 +67,9 @@ struct ValueTests {
         settings.startsAt = Date(timeIntervalSince1970: 2)
         settings.endsAt = Date(timeIntervalSince1970: 1)
         let faults = settings.faults().joined(separator: "\n")
-        for option in ["name", "time-zone", "max-attempts", "call-days", "ring-timeout", "answer-url", "trunk", "ends-at"] {
+        for option in [
+            "name", "time-zone", "max-attempts", "call-days", "ring-timeout", "answer-url", "trunk", "ends-at",
+        ] {
             #expect(faults.contains(option), "\(option)")
         }
         #expect(CampaignSettings(name: "good", timeZone: "Europe/Berlin").faults().isEmpty)
