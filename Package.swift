@@ -120,28 +120,29 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .target(name: "TestBasics", path: "Tests/TestBasics", swiftSettings: settings),
         .target(
             name: "TestSupport",
             dependencies: ["AMQP", "CallModel", "CallStore", "Postgres", httpClient, nioCore, nioHTTP1, logging],
             path: "Tests/TestSupport",
             swiftSettings: settings
         ),
-        tests("PostgresTests", ["Postgres", logging, locks]),
-        tests("AMQPTests", ["AMQP", logging, httpClient, nioCore, nioHTTP1]),
-        tests("TelephonyTests", ["CallModel", "Telephony", httpClient, nioCore, nioPosix, locks, logging, crypto]),
+        tests("PostgresTests", ["Postgres", "TestBasics", logging, locks]),
+        tests("AMQPTests", ["AMQP", "TestBasics", logging, httpClient, nioCore, nioHTTP1]),
+        tests("TelephonyTests", ["CallModel", "Telephony", "TestBasics", httpClient, nioCore, nioPosix, locks, logging, crypto]),
         tests("CallModelTests", ["CallModel"]),
-        tests("CallStoreTests", ["CallModel", "CallStore", "Postgres", "Schemas", "TestSupport", logging]),
+        tests("CallStoreTests", ["CallModel", "CallStore", "Postgres", "Schemas", "TestBasics", "TestSupport", logging]),
         tests(
             "RoleTests",
             [
                 "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Recording", "Schemas", "Selection",
-                "Telephony", "TestSupport", "Webhooks", hummingbird, hummingbirdTesting, httpTypes, lifecycle, locks, logging,
+                "Telephony", "TestBasics", "TestSupport", "Webhooks", hummingbird, hummingbirdTesting, httpTypes, lifecycle, locks, logging,
             ]
         ),
-        tests("ProviderSimulatorTests", ["ProviderSimulator", httpClient, nioCore, nioHTTP1, logging]),
+        tests("ProviderSimulatorTests", ["ProviderSimulator", "TestBasics", httpClient, nioCore, nioHTTP1, logging]),
         tests(
             "PipelineTests",
-            ["CallModel", "CallStore", "ProviderSimulator", "TestSupport", httpClient, nioCore, nioHTTP1, locks, logging]
+            ["CallModel", "CallStore", "ProviderSimulator", "TestBasics", "TestSupport", httpClient, nioCore, nioHTTP1, locks, logging]
         ),
     ]
 )

@@ -94,7 +94,7 @@ struct Settings {
 
     private mutating func required(_ name: String) -> String {
         guard let value = self.string(name) else {
-            self.faults.append("\(name): is not set, and \(Setting.all.first { $0.name == name }?.help ?? "needed")")
+            self.faults.append("\(name): is not set; it is \(Setting.all.first { $0.name == name }?.help ?? "needed")")
             return ""
         }
         return value

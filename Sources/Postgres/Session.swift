@@ -19,7 +19,7 @@ final class Session {
     let redactor: PasswordRedactor
     /// What is prepared, by name on the server.
     var prepared: [String: PreparedSignature] = [:]
-    /// Whether COPY FROM is under way.
+    /// Whether a COPY is under way.
     var isCopying = false
     private(set) var isBroken = false
     private(set) var wasCancelled = false

@@ -90,20 +90,6 @@ struct Broker: Sendable {
     }
 }
 
-/// Waits for a condition within a bound.
-func eventually(
-    _ what: String,
-    within limit: Duration = .seconds(20),
-    _ condition: () async throws -> Bool
-) async throws {
-    let end = ContinuousClock.now + limit
-    while ContinuousClock.now < end {
-        if try await condition() { return }
-        try await Task.sleep(for: .milliseconds(20))
-    }
-    Issue.record("not within \(limit): \(what)")
-}
-
 extension AMQPTopology {
     /// One queue, reached by its name through the default exchange.
     static func queue(_ name: String, _ kind: QueueKind = .quorum, _ arguments: AMQPTable = [:]) -> AMQPTopology {

@@ -4,6 +4,7 @@
 import AMQP
 import Foundation
 import Logging
+import TestBasics
 import Testing
 
 @Suite(.timeLimit(.minutes(3)))

@@ -3,6 +3,7 @@
 
 import AMQP
 import Foundation
+import TestBasics
 import Testing
 
 @Suite(.timeLimit(.minutes(3)))

@@ -8,6 +8,7 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 import ProviderSimulator
+import TestBasics
 import TestSupport
 import Testing
 

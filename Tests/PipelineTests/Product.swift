@@ -3,6 +3,7 @@
 
 import Foundation
 import NIOConcurrencyHelpers
+import TestBasics
 import TestSupport
 
 /// The built executable, run as its users run it.

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Postgres
+import TestBasics
 import Testing
 
 @Suite("client", .timeLimit(.minutes(2)))
@@ -80,11 +81,11 @@ struct ClientTests {
             )
             let count = { try await client.execute(running, [marker]).first?.decode(Int.self, at: 0) ?? 0 }
             let task = Task { try await client.execute(PostgresStatement("select pg_sleep(60) /* \(marker) */")) }
-            #expect(try await eventually { try await count() == 1 })
+            try await eventually("one waits") { try await count() == 1 }
             task.cancel()
             let error = await postgresError { _ = try await task.value }
             #expect(error?.code == .cancelled)
-            #expect(try await eventually { try await count() == 0 })
+            try await eventually("none waits") { try await count() == 0 }
             try await client.execute("select 1")
         }
     }

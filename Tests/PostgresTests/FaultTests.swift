@@ -3,6 +3,7 @@
 
 import Foundation
 import Postgres
+import TestBasics
 import Testing
 
 @Suite("faults", .timeLimit(.minutes(2)))
@@ -15,7 +16,7 @@ struct FaultTests {
                 "select pg_terminate_backend(pid) from pg_stat_activity where query like '%' || $1 || '%' and state = 'active' and pid <> pg_backend_pid()"
             )
             let task = Task { try await client.execute(PostgresStatement("select pg_sleep(60) /* \(marker) */")) }
-            #expect(try await eventually { try await client.execute(kill, [marker]).count == 1 })
+            try await eventually("it is there") { try await client.execute(kill, [marker]).count == 1 }
             let error = await postgresError { _ = try await task.value }
             #expect(error?.code == .connectionLost || error?.sqlState == "57P01")
             #expect(error?.isRetryable == true)
@@ -29,11 +30,11 @@ struct FaultTests {
             try await withClient(uri: server.uri()) { client in
                 for _ in 0..<5 { try await client.execute("select 1") }
                 let inFlight = Task { try await client.execute("select pg_sleep(60)") }
-                #expect(try await eventually { client.statistics.busy == 1 })
+                try await eventually("it is busy") { client.statistics.busy == 1 }
                 try server.stop()
                 #expect(await postgresError { _ = try await inFlight.value }?.isRetryable == true)
                 let waiting = Task { try await client.execute("select 1") }
-                #expect(try await eventually { client.statistics.waiting == 1 })
+                try await eventually("it waits") { client.statistics.waiting == 1 }
                 try server.start()
                 _ = try await waiting.value
                 #expect(client.statistics.reconnects >= 1)

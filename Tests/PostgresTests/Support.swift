@@ -36,19 +36,6 @@ func withClient<R>(
     }
 }
 
-/// Asks again until the answer is yes; bounded.
-func eventually(
-    within limit: Duration = .seconds(10),
-    _ condition: () async throws -> Bool
-) async throws -> Bool {
-    let end = ContinuousClock.now + limit
-    while ContinuousClock.now < end {
-        if try await condition() { return true }
-        try await Task.sleep(for: .milliseconds(20))
-    }
-    return try await condition()
-}
-
 /// The error that the body throws; records an issue when it throws none.
 func postgresError(_ body: () async throws -> Void) async -> PostgresError? {
     do {

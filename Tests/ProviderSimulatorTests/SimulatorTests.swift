@@ -7,6 +7,7 @@ import Logging
 import NIOCore
 import NIOHTTP1
 import ProviderSimulator
+import TestBasics
 import Testing
 
 @Suite(.timeLimit(.minutes(3)))
@@ -68,15 +69,6 @@ struct SimulatorTests {
         try Ledger.decode(try await Self.request(.GET, base + "/simulator/ledger").body)
     }
 
-    private static func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
-        let end = ContinuousClock.now + .seconds(60)
-        while ContinuousClock.now < end {
-            if try await condition() { return }
-            try await Task.sleep(for: .milliseconds(20))
-        }
-        Issue.record("did not happen: \(what)")
-    }
-
     private static func quick() -> SimulatorConfiguration {
         var configuration = SimulatorConfiguration()
         configuration.outcomes = ["completed": 1]
@@ -93,7 +85,7 @@ struct SimulatorTests {
             let object = try JSONSerialization.jsonObject(with: placed.body) as? [String: Any]
             let sid = try #require(object?["sid"] as? String)
             #expect(sid.wholeMatch(of: /CA[0-9a-f]{32}/) != nil)
-            try await Self.eventually("the call ends") {
+            try await eventually("the call ends") {
                 try await Self.ledger(base).calls.first?.endedAt != nil
             }
             let call = try #require(try await Self.ledger(base).calls.first)
@@ -158,7 +150,7 @@ struct SimulatorTests {
             configuration.outcomes = ["completed": 1, "busy": 1, "no_answer": 1]
             try await Self.run(configuration) { base in
                 for number in order { _ = try await Self.place(base, to: number) }
-                try await Self.eventually("all end") {
+                try await eventually("all end") {
                     try await Self.ledger(base).calls.allSatisfy { $0.endedAt != nil }
                 }
                 let calls = try await Self.ledger(base).calls
@@ -215,7 +207,7 @@ struct SimulatorTests {
                     }
                 }
             }
-            try await Self.eventually("all are live") {
+            try await eventually("all are live") {
                 let data = try await Self.request(.GET, base + "/simulator/ledger/summary").body
                 let summary = try JSONDecoder().decode(LedgerSummary.self, from: data)
                 return summary.live == 10_000

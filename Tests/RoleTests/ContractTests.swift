@@ -8,6 +8,7 @@ import Foundation
 import Schemas
 import Selection
 import Telephony
+import TestBasics
 import TestSupport
 import Testing
 

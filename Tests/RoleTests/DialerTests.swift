@@ -9,6 +9,7 @@ import Dialing
 import Foundation
 import Selection
 import Telephony
+import TestBasics
 import TestSupport
 import Testing
 

@@ -9,6 +9,7 @@ import Foundation
 import Recording
 import Selection
 import Telephony
+import TestBasics
 import TestSupport
 import Testing
 

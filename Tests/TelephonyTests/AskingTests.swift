@@ -65,7 +65,7 @@ struct AskingTests {
     )
     func failures(reaction: StubProvider.Reaction, expected: TelephonyError.Code) async throws {
         try await StubProvider.run(script: { _ in reaction }) { stub in
-            try await Fixture.withProvider(baseURL: stub.url, requestTimeout: .milliseconds(300)) { provider in
+            try await Fixture.withProvider(baseURL: stub.url, requestTimeout: reaction.patience) { provider in
                 let byID = await #expect(throws: TelephonyError.self) { try await provider.call(id: Fixture.callSID) }
                 #expect(byID?.code == expected)
                 let credentials = await #expect(throws: TelephonyError.self) { try await provider.checkCredentials() }

@@ -118,14 +118,3 @@ enum Fixture {
         }
     }
 }
-
-/// Waits until a condition holds, for at most ten seconds.
-func eventually(_ comment: Comment, _ condition: @Sendable () async -> Bool) async throws {
-    let clock = ContinuousClock()
-    let deadline = clock.now + .seconds(10)
-    while clock.now < deadline {
-        if await condition() { return }
-        try await Task.sleep(for: .milliseconds(5))
-    }
-    Issue.record(comment)
-}

@@ -4,6 +4,7 @@
 import CallModel
 import Foundation
 import NIOConcurrencyHelpers
+import TestBasics
 import Testing
 
 @testable import Telephony
@@ -168,7 +169,7 @@ struct PlacingTests {
         arguments: [StubProvider.Reaction.silence, .headOnly(201), .headOnly(400), .close, .reset]
     )
     func readAndLost(reaction: StubProvider.Reaction) async throws {
-        let error = try await Fixture.failureOfPlacing(reaction, requestTimeout: .milliseconds(300))
+        let error = try await Fixture.failureOfPlacing(reaction, requestTimeout: reaction.patience)
         #expect(error.code == .unknown)
     }
 

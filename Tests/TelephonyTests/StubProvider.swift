@@ -43,6 +43,14 @@ final class StubProvider: Sendable {
         /// Resets the connection.
         case reset
 
+        /// How long to wait for the answer: short only where none comes.
+        var patience: Duration {
+            switch self {
+            case .silence, .headOnly: .seconds(2)
+            default: .seconds(30)
+            }
+        }
+
         static func fault(_ status: Int, code: Int, headers: [(String, String)] = []) -> Reaction {
             .answer(
                 status,
