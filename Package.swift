@@ -123,7 +123,10 @@ let package = Package(
         .target(name: "TestBasics", path: "Tests/TestBasics", swiftSettings: settings),
         .target(
             name: "TestSupport",
-            dependencies: ["AMQP", "CallModel", "CallStore", "Postgres", httpClient, nioCore, nioHTTP1, logging],
+            dependencies: [
+                "AMQP", "CallModel", "CallStore", "Postgres", "ProviderSimulator", "TestBasics",
+                httpClient, locks, logging, nioCore, nioHTTP1,
+            ],
             path: "Tests/TestSupport",
             swiftSettings: settings
         ),
@@ -142,7 +145,14 @@ let package = Package(
         tests("ProviderSimulatorTests", ["ProviderSimulator", "TestBasics", httpClient, nioCore, nioHTTP1, logging]),
         tests(
             "PipelineTests",
-            ["CallModel", "CallStore", "ProviderSimulator", "TestBasics", "TestSupport", httpClient, nioCore, nioHTTP1, locks, logging]
+            ["CallModel", "CallStore", "ProviderSimulator", "TestBasics", "TestSupport", logging]
+        ),
+        tests(
+            "FaultTests",
+            [
+                "AMQP", "CallModel", "CallQueues", "CallStore", "Observability", "Postgres", "ProviderSimulator",
+                "Telephony", "TestBasics", "TestSupport", httpClient, locks, logging, nioCore, nioHTTP1, nioPosix,
+            ]
         ),
     ]
 )

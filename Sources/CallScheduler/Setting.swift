@@ -85,6 +85,16 @@ struct Setting: Sendable {
             help: "how long a contact rests after a failure of the provider, seconds, 0…86400"
         ),
         Setting(
+            name: "DIALER_BREAKER_FAILURES",
+            defaultText: "5",
+            help: "failures of the provider that open the circuit breaker if half of the last 20 answers failed, 1…20"
+        ),
+        Setting(
+            name: "DIALER_BREAKER_PAUSE_SECONDS",
+            defaultText: "15",
+            help: "how long the open breaker waits before it tries one call, seconds, 0.1…3600"
+        ),
+        Setting(
             name: "RECORDER_BATCH_SIZE",
             defaultText: "500",
             help: "reports recorded in one transaction at most, 1…1000"
@@ -116,6 +126,11 @@ struct Setting: Sendable {
             name: "TWILIO_BASE_URL",
             defaultText: "https://api.twilio.com",
             help: "the API; change it for a compatible provider or the simulator"
+        ),
+        Setting(
+            name: "TWILIO_REQUEST_TIMEOUT_SECONDS",
+            defaultText: "30",
+            help: "how long one request to the provider may take, seconds, 0.1…120; less than 26 can lose slow answers"
         ),
     ]
 

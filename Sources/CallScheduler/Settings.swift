@@ -166,6 +166,8 @@ struct Settings {
         configuration.failureBackOff = .seconds(
             self.number("DIALER_FAILURE_BACKOFF_SECONDS", 0.0...86_400, default: 60)
         )
+        configuration.breakerThreshold = self.number("DIALER_BREAKER_FAILURES", 1...20, default: 5)
+        configuration.breakerPause = .seconds(self.number("DIALER_BREAKER_PAUSE_SECONDS", 0.1...3600, default: 15))
         return configuration
     }
 
@@ -192,6 +194,7 @@ struct Settings {
         let accountSID = self.required("TWILIO_ACCOUNT_SID")
         let authToken = self.required("TWILIO_AUTH_TOKEN")
         let publicURL = self.required("WEBHOOK_PUBLIC_URL")
+        let timeout = self.number("TWILIO_REQUEST_TIMEOUT_SECONDS", 0.1...120, default: 30)
         guard self.faults.count == faultsBefore else { return nil }
         do {
             return try TwilioConfiguration(
@@ -201,7 +204,8 @@ struct Settings {
                 callbackBaseURL: publicURL,
                 apiKeySID: self.string("TWILIO_API_KEY_SID"),
                 apiKeySecret: self.string("TWILIO_API_KEY_SECRET"),
-                previousAuthToken: self.string("TWILIO_PREVIOUS_AUTH_TOKEN")
+                previousAuthToken: self.string("TWILIO_PREVIOUS_AUTH_TOKEN"),
+                requestTimeout: .seconds(timeout)
             )
         } catch {
             self.faults.append("\(error)")

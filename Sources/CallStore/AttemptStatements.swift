@@ -35,9 +35,10 @@ extension CallStore {
                     when exists (select from trunks t where t.name = $5 and t.paused_at is not null)
                         then 'trunk_paused'
                     when c.attempts_count >= k.max_attempts then 'attempts_used_up'
-                    when call_window_closes_at(
+                    -- A second is for the way to the provider.
+                    when coalesce(call_window_closes_at(
                         k.allowed_call_start_local, k.allowed_call_end_local, k.call_days,
-                        coalesce(c.time_zone, k.time_zone), now()) is null
+                        coalesce(c.time_zone, k.time_zone), now()) < now() + interval '1 second', true)
                         then 'window_closed'
                     when r.expires_at <= now() then 'request_expired'
                     when k.caller_id is null or k.answer_url is null then 'campaign_incomplete'

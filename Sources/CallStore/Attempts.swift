@@ -22,6 +22,8 @@ extension CallStore {
         public let detectsMachines: Bool
         /// When the call must have ended.
         public let deadline: Date
+        /// When the database was asked, by this process's clock: what it allowed holds for about a second.
+        public let askedAt: ContinuousClock.Instant
     }
 
     /// An open attempt that somebody has to watch.
@@ -56,6 +58,8 @@ extension CallStore {
         case stale
         /// The claim was given back, for this reason.
         case notAllowed(String)
+        /// The row exists, but it could not be taken over just now: ask again.
+        case undecided
     }
 
     /// One wish to create an attempt.
@@ -90,6 +94,7 @@ extension CallStore {
         margin: Duration
     ) async throws -> [AttemptVerdict] {
         guard !requests.isEmpty else { return [] }
+        let askedAt = ContinuousClock.now
         let result = try await self.client.execute(
             Self.beginAttempt,
             [
@@ -103,14 +108,19 @@ extension CallStore {
             let row = result[index]
             let callID = try row.decode(UUID.self, at: 0)
             switch try row.decode(String.self, at: 1) {
-            case "created": verdicts[callID] = .created(try Self.details(row))
+            case "created": verdicts[callID] = .created(try Self.details(row, askedAt: askedAt))
             case "exists": adopted.append(callID)
             case "stale": verdicts[callID] = .stale
             case let reason: verdicts[callID] = .notAllowed(reason)
             }
         }
-        for attempt in try await self.adopt(adopted, dialerID: dialerID) {
-            verdicts[attempt.callID] = .exists(attempt)
+        do {
+            for attempt in try await self.adopt(adopted, dialerID: dialerID) {
+                verdicts[attempt.callID] = .exists(attempt)
+            }
+        } catch {
+            // What was created must be placed now: it would look like somebody else's the next time.
+            for callID in adopted { verdicts[callID] = .undecided }
         }
         return requests.map { verdicts[$0.callID] ?? .stale }
     }
@@ -183,7 +193,10 @@ extension CallStore {
         ).count > 0
     }
 
-    private static func details(_ row: PostgresRow) throws -> AttemptDetails {
+    private static func details(
+        _ row: PostgresRow,
+        askedAt: ContinuousClock.Instant
+    ) throws -> AttemptDetails {
         AttemptDetails(
             phoneNumber: try PhoneNumber(row.decode(String.self, at: 2)),
             callerID: try PhoneNumber(row.decode(String.self, at: 3)),
@@ -191,7 +204,8 @@ extension CallStore {
             ringTimeout: .seconds(try row.decode(Int.self, at: 5)),
             maximumCallDuration: .seconds(try row.decode(Int.self, at: 6)),
             detectsMachines: try row.decode(Bool.self, at: 7),
-            deadline: try row.decode(Date.self, at: 8)
+            deadline: try row.decode(Date.self, at: 8),
+            askedAt: askedAt
         )
     }
 

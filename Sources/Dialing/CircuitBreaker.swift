@@ -1,13 +1,14 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
-/// Decides whether the provider may be asked: closed while it works, open after repeated failures, half-open to probe.
+/// Decides whether the provider may be asked: closed while it works, open when too many of the last answers were
+/// failures, half-open to probe.
 ///
 /// A pure state machine; the caller brings the time.
 struct CircuitBreaker: Sendable {
     /// Where the breaker stands.
     enum State: Sendable, Equatable {
-        case closed(failures: Int)
+        case closed
         case open(until: ContinuousClock.Instant)
         case probing
     }
@@ -18,7 +19,12 @@ struct CircuitBreaker: Sendable {
         case wait(until: ContinuousClock.Instant?)
     }
 
-    private(set) var state: State = .closed(failures: 0)
+    private(set) var state: State = .closed
+    /// The last answers while closed, the newest in the lowest bit; a failure is 1.
+    private var recent: UInt32 = 0
+    private var recentCount = 0
+    /// How many answers the mix is taken over.
+    static let window = 20
     private let threshold: Int
     private let pause: Duration
 
@@ -44,19 +50,33 @@ struct CircuitBreaker: Sendable {
 
     /// The provider took or refused a call in good order.
     mutating func succeeded() {
-        self.state = .closed(failures: 0)
+        if self.state == .closed {
+            self.note(0)
+        } else {
+            self.state = .closed
+            (self.recent, self.recentCount) = (0, 0)
+        }
     }
 
     /// The provider failed.
     mutating func failed(now: ContinuousClock.Instant) {
         switch self.state {
-        case .closed(let failures) where failures + 1 < self.threshold:
-            self.state = .closed(failures: failures + 1)
-        case .closed, .probing:
+        case .closed:
+            self.note(1)
+            let failures = self.recent.nonzeroBitCount
+            if failures >= self.threshold, failures * 2 >= self.recentCount {
+                self.state = .open(until: now + self.pause)
+            }
+        case .probing:
             self.state = .open(until: now + self.pause)
         case .open:
             break
         }
+    }
+
+    private mutating func note(_ bit: UInt32) {
+        self.recent = (self.recent << 1 | bit) & (1 << UInt32(Self.window) - 1)
+        self.recentCount = min(self.recentCount + 1, Self.window)
     }
 
     /// The permission was not used: no call came of it.

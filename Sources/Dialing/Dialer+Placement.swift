@@ -43,13 +43,16 @@ extension Dialer {
             self.slots.release(request.callID)
             return
         }
+        FailPoint.dialerDelivered.reach()
         let wish = CallStore.AttemptRequest(
             callID: request.callID,
             contactID: request.contactID,
             expiresAt: request.expiresAt
         )
         let verdict = await self.untilDone("An attempt waits for the database") {
-            try await self.attempts.submit(wish)
+            let verdict = try await self.attempts.submit(wish)
+            if case .undecided = verdict { throw Undecided() }
+            return verdict
         }
         guard let verdict else {
             self.noCall(request.callID)
@@ -66,13 +69,18 @@ extension Dialer {
     ) async {
         switch verdict {
         case .created(let details):
+            FailPoint.dialerCommitted.reach()
+            guard ContinuousClock.now - details.askedAt < Self.permissionLifetime else {
+                await self.letGo(request, delivery: delivery, logger: logger)
+                return
+            }
             await self.place(details, request: request, delivery: delivery, logger: logger)
         case .exists(let attempt):
             self.returnPermission()
             self.metrics.adopted.increment()
             logger.info("Adopts a call", metadata: .keys([.reason: attempt.status]))
             self.hold(adopted: attempt, delivery: delivery)
-        case .stale:
+        case .stale, .undecided:
             self.noCall(request.callID)
             self.metrics.stale.increment()
             self.ack(delivery)
@@ -113,6 +121,10 @@ extension Dialer {
         return false
     }
 
+    private struct Undecided: Error, CustomStringConvertible {
+        let description = "an attempt exists and could not be taken over"
+    }
+
     private func returnPermission() {
         self.tokens.giveBack()
         self.breaker.withLockedValue { $0.unused(now: .now) }
@@ -121,6 +133,27 @@ extension Dialer {
     private func noCall(_ callID: UUID) {
         self.returnPermission()
         self.slots.release(callID)
+    }
+
+    /// How old the database's permission may be when the provider is asked: a pause or an exclusion acts within a
+    /// second, even on a process that was frozen between the two. The window is checked with the same margin.
+    static let permissionLifetime = Duration.seconds(1)
+
+    /// The database answered too long ago: what it allowed then may be forbidden now. Nothing was placed.
+    private func letGo(_ request: DialRequest, delivery: AMQPDelivery, logger: Logger) async {
+        self.returnPermission()
+        self.metrics.notAllowed("permission_outdated")
+        logger.notice("Does not call", metadata: .keys([.reason: "permission_outdated"]))
+        let done = await self.untilDone("A contact waits to be given back") {
+            try await self.store.revertAttempt(
+                callID: request.callID,
+                errorCode: "permission_outdated",
+                backOff: .zero
+            )
+        }
+        guard done != nil else { return }
+        self.slots.release(request.callID)
+        self.ack(delivery)
     }
 
     /// The row is committed; nothing comes between that and this.
@@ -159,6 +192,7 @@ extension Dialer {
                     detectsMachines: details.detectsMachines
                 )
             )
+            FailPoint.dialerAnswered.reach()
             self.metrics.placeDuration.record(duration: ContinuousClock.now - start)
             self.metrics.placement("accepted")
             self.breaker.withLockedValue { $0.succeeded() }
@@ -168,6 +202,7 @@ extension Dialer {
             _ = await self.untilDone("A placed call waits to be noted") {
                 try await self.placements.submit(PlacedAttempt(callID: call.callID, call: placed))
             }
+            FailPoint.dialerNoted.reach()
         } catch {
             self.metrics.placement(error.code.description)
             await self.placementFailed(error, request: request, delivery: delivery, logger: logger)
@@ -182,6 +217,7 @@ extension Dialer {
     ) async {
         logger.warning("The provider did not take the call", metadata: .keys([.error: "\(error)"]))
         let errorCode = error.providerCode ?? error.code.description
+        FailPoint.dialerRefused.reach()
         switch error.code {
         case .rejected:
             self.breaker.withLockedValue { $0.succeeded() }
@@ -221,6 +257,7 @@ extension Dialer {
             try await self.store.revertAttempt(callID: request.callID, errorCode: errorCode, backOff: backOff)
         }
         guard done != nil else { return }
+        FailPoint.dialerReverted.reach()
         // The message may have been delivered anew meanwhile: settle the one that is held.
         let call = self.held.remove(request.callID)
         self.slots.release(request.callID)

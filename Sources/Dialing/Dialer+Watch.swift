@@ -37,6 +37,7 @@ extension Dialer {
     /// The call's row is final: ack its message and free its slot. Doing so twice changes nothing.
     func settle(_ callID: UUID) {
         guard let call = self.held.remove(callID) else { return }
+        FailPoint.dialerSettling.reach()
         if let delivery = call.delivery { self.ack(delivery) }
         self.slots.release(callID)
         self.metrics.live.record(self.slots.heldCount)

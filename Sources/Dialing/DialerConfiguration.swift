@@ -19,7 +19,7 @@ public struct DialerConfiguration: Sendable {
     public var pollInterval: Duration = .seconds(5)
     /// How long placements in flight may take once the process drains.
     public var drainLimit: Duration = .seconds(4)
-    /// Consecutive failures of the provider that open the circuit breaker.
+    /// Failures of the provider that open the circuit breaker once they are half of the last 20 answers, 1 to 20.
     public var breakerThreshold: Int = 5
     /// How long the open breaker waits before it probes.
     public var breakerPause: Duration = .seconds(15)

@@ -45,7 +45,8 @@ actor Exchange {
     private var timers = Heap<Timer>()
     private var timerOrder = 0
     private var nextStart = ContinuousClock.now
-    private var wakeup: AsyncStream<Void>.Continuation
+    private var alarm: Task<Void, Never>?
+    private let wakeup: AsyncStream<Void>.Continuation
     private let wakeups: AsyncStream<Void>
     private let sender: CallbackSender
     private let file: LedgerFile?
@@ -59,23 +60,19 @@ actor Exchange {
 
     /// Fires timers until cancelled.
     func run() async {
-        await withTaskGroup(of: Void.self) { group in
-            while !Task.isCancelled {
-                let now = ContinuousClock.now
-                while let timer = self.timers.min, timer.due <= now {
-                    _ = self.timers.popMin()
-                    self.fire(timer.event, sid: timer.sid)
+        // A stream whose reader is cancelled has ended for good: only this loop reads it, and alarms only write.
+        for await _ in self.wakeups {
+            let now = ContinuousClock.now
+            while let timer = self.timers.min, timer.due <= now {
+                _ = self.timers.popMin()
+                self.fire(timer.event, sid: timer.sid)
+            }
+            self.alarm?.cancel()
+            self.alarm = self.timers.min.map { next in
+                Task { [wakeup] in
+                    do { try await Task.sleep(until: next.due) } catch { return }
+                    wakeup.yield()
                 }
-                let next = self.timers.min?.due ?? now + .seconds(60)
-                let wakeups = self.wakeups
-                group.addTask {
-                    var iterator = wakeups.makeAsyncIterator()
-                    _ = await iterator.next()
-                }
-                group.addTask { try? await Task.sleep(until: next) }
-                _ = await group.next()
-                group.cancelAll()
-                await group.waitForAll()
             }
         }
     }

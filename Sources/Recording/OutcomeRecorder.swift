@@ -142,7 +142,9 @@ public final class OutcomeRecorder: Service {
     }
 
     private func record(_ events: [(delivery: AMQPDelivery, event: CallEvent)]) async throws {
+        FailPoint.recorderReceived.reach()
         let batch = try await self.store.record(CallReport.merge(events.lazy.map(\.event)))
+        FailPoint.recorderCommitted.reach()
         self.metrics.reports.increment(by: events.count)
         for callID in batch.unknownCalls {
             self.metrics.unknownCalls.increment()
@@ -165,6 +167,7 @@ public final class OutcomeRecorder: Service {
                 try CallMessages.publication(of: CallEndedHint(callID: callID), dialerID: dialerID)
             )
         }
+        FailPoint.recorderPublished.reach()
         self.consuming.ack(events.map(\.delivery))
     }
 

@@ -180,8 +180,10 @@ public final class Selector: Service {
             return 0
         }
         self.metrics.claimed.increment(by: claim.requests.count)
+        FailPoint.selectorClaimed.reach()
         let publications = try claim.requests.map { try CallMessages.publication(of: $0, trunk: trunk) }
         let results = await self.broker.publish(batch: publications)
+        FailPoint.selectorPublished.reach()
         let failed = zip(claim.requests, results).filter { _, result in
             if case .failure = result { true } else { false }
         }

@@ -115,6 +115,7 @@ public struct WebhookServer: Service {
         var logger = self.logger
         logger[.callID] = event.callID.lowercased
         do {
+            FailPoint.webhooksVerified.reach()
             let publication = try CallMessages.publication(of: event)
             try await self.broker.publish(
                 publication.message,
@@ -126,6 +127,7 @@ public struct WebhookServer: Service {
             self.count("unconfirmed")
             return Self.answer(.serviceUnavailable, "try again\n")
         }
+        FailPoint.webhooksPublished.reach()
         logger.debug("Took a callback", metadata: .keys([.outcome: event.status.rawValue]))
         self.count("accepted")
         return Response(status: .noContent)

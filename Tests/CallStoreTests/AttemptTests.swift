@@ -28,6 +28,7 @@ struct AttemptTests {
                 case .exists(let attempt): "exists:" + attempt.status
                 case .stale: "stale"
                 case .notAllowed(let reason): reason
+                case .undecided: "undecided"
                 }
             }
     }

@@ -1,12 +1,9 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
-import AsyncHTTPClient
 import CallModel
 import CallStore
 import Foundation
-import NIOCore
-import NIOHTTP1
 import ProviderSimulator
 import TestBasics
 import TestSupport
@@ -15,7 +12,6 @@ import Testing
 /// The whole house as separate processes: two selectors, three dialers, two recorders, webhooks and the simulator.
 @Suite(.timeLimit(.minutes(5)), .serialized)
 struct PipelineTests {
-    private static let account = "AC" + String(repeating: "a", count: 32)
     private static let scenario = """
         {"seed": 7, "outcomes": {"completed": 60, "no_answer": 20, "busy": 15, "failed": 5},
          "ring_seconds": {"min": 0.05, "max": 0.3}, "talk_seconds": {"min": 0.1, "max": 0.6},
@@ -23,57 +19,19 @@ struct PipelineTests {
                     "server_error_after": 0.02}}
         """
 
-    private static func freePort() throws -> Int {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        try withUnsafeMutablePointer(to: &address) { pointer in
-            try pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-                guard bind(descriptor, generic, length) == 0, getsockname(descriptor, generic, &length) == 0 else {
-                    throw POSIXError(.EADDRINUSE)
-                }
-            }
-        }
-        return Int(UInt16(bigEndian: address.sin_port))
-    }
-
-    private static func isReady(_ url: String) async -> Bool {
-        let response = try? await HTTPClient.shared.execute(HTTPClientRequest(url: url), timeout: .seconds(2))
-        return response?.status.code == 200
-    }
-
-    private static func ledger(_ url: String) async throws -> Ledger {
-        let response = try await HTTPClient.shared.execute(HTTPClientRequest(url: url), timeout: .seconds(30))
-        return try Ledger.decode(Data(try await response.body.collect(upTo: 1 << 28).readableBytesView))
-    }
-
     @Test("separate selectors and dialers share the work, survive a killed dialer, and nobody is called twice")
     func wholeHouse() async throws {
         try await Scratch.run { scratch in
             let contacts = 150
-            let providerPort = try Self.freePort()
-            let webhookPort = try Self.freePort()
-            let provider = "http://127.0.0.1:\(providerPort)"
-            let scenarioFile = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
-            try Self.scenario.write(to: scenarioFile, atomically: true, encoding: .utf8)
-            var roles = [
-                try RunningRole(
-                    [
-                        "provider-simulator", "--port", "\(providerPort)", "--account-sid", Self.account,
-                        "--auth-token", "secret", "--scenario", scenarioFile.path,
-                    ],
-                    [:]
-                )
-            ]
+            let webhookPort = try Rehearsal.freePort()
+            let rehearsal = try await Rehearsal.start(scenario: Self.scenario)
+            let provider = rehearsal.url
+            var roles = [rehearsal.role]
             do {
-                try await eventually("the simulator answers") { await Self.isReady(provider + "/health") }
                 let environment = [
                     "DATABASE_URL": scratch.databaseURL, "AMQP_URL": scratch.brokerURL,
-                    "TWILIO_ACCOUNT_SID": Self.account,
-                    "TWILIO_AUTH_TOKEN": "secret", "TWILIO_BASE_URL": provider,
+                    "TWILIO_ACCOUNT_SID": Rehearsal.account,
+                    "TWILIO_AUTH_TOKEN": Rehearsal.token, "TWILIO_BASE_URL": provider,
                     "WEBHOOK_PUBLIC_URL": "http://127.0.0.1:\(webhookPort)", "WEBHOOK_PORT": "\(webhookPort)",
                     "SELECTOR_INTERVAL_SECONDS": "0.5", "DIALER_MAX_CONCURRENT_CALLS": "8",
                     "DIALER_CALLS_PER_SECOND": "100", "DIALER_CALL_MARGIN_SECONDS": "3",
@@ -110,7 +68,7 @@ struct PipelineTests {
                         as: Int.self
                     ) == 0
                 }
-                try await self.check(scratch, try await Self.ledger(provider + "/simulator/ledger"))
+                try await self.check(scratch, try await rehearsal.ledger())
                 let verified = try await Product.run(
                     [
                         "verify-ledger", "--ledger", provider + "/simulator/ledger", "--campaign", "whole",

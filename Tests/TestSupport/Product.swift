@@ -1,22 +1,24 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
+public import Foundation
 import NIOConcurrencyHelpers
 import TestBasics
-import TestSupport
 
 /// The built executable, run as its users run it.
-struct Product {
+public struct Product {
     /// What a command that has ended said.
-    struct Ended {
-        let exitCode: Int32
-        let output: String
-        let errors: String
+    public struct Ended: Sendable {
+        /// Its exit code.
+        public let exitCode: Int32
+        /// Its standard output.
+        public let output: String
+        /// Its standard error.
+        public let errors: String
     }
 
     /// The executable lies beside the test bundle.
-    static var executable: URL {
+    private static var executable: URL {
         get throws {
             var folder = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
             while folder.path != "/" {
@@ -25,8 +27,7 @@ struct Product {
                 if FileManager.default.isExecutableFile(atPath: candidate.path) { return candidate }
                 if folder.lastPathComponent == ".build" { break }
             }
-            let built = URL(fileURLWithPath: FileManager.default.currentDirectoryPath)
-                .appendingPathComponent(".build/debug/call-scheduler")
+            let built = Shell.root.appendingPathComponent(".build/debug/call-scheduler")
             guard FileManager.default.isExecutableFile(atPath: built.path) else { throw NotBuilt() }
             return built
         }
@@ -45,7 +46,11 @@ struct Product {
     }
 
     /// Runs a command to its end.
-    static func run(_ arguments: [String], _ environment: [String: String] = [:]) async throws -> Ended {
+    /// - Parameters:
+    ///   - arguments: The subcommand and its arguments.
+    ///   - environment: Its settings.
+    /// - Returns: What it said.
+    public static func run(_ arguments: [String], _ environment: [String: String] = [:]) async throws -> Ended {
         let process = try Self.process(arguments, environment)
         let folder = FileManager.default.temporaryDirectory
         let outputFile = folder.appendingPathComponent(UUID().uuidString)
@@ -80,18 +85,37 @@ struct Product {
 }
 
 /// A role that runs until it is told to stop.
-final class RunningRole: Sendable {
-    let name: String
-    let logFile: URL
-    private let process: NIOLockedValueBox<Process>
-    let identifier: Int32
+public final class RunningRole: Sendable {
+    /// How a process ended.
+    public enum End: Sendable, Equatable {
+        /// By itself, with this code.
+        case exit(Int32)
+        /// By this signal.
+        case signal(Int32)
+    }
 
-    init(_ arguments: [String], _ environment: [String: String]) throws {
+    /// The arguments that it runs with.
+    public let name: String
+    /// Where it logs.
+    public let logFile: URL
+    /// Its process id.
+    public let identifier: Int32
+    private let process: NIOLockedValueBox<Process>
+
+    /// Starts a role.
+    /// - Parameters:
+    ///   - arguments: The subcommand and its arguments.
+    ///   - environment: Its settings.
+    ///   - logFile: A file to append its log to; nil for one of its own, which goes with it.
+    public init(_ arguments: [String], _ environment: [String: String], logFile: URL? = nil) throws {
         let process = try Product.process(arguments, environment)
         self.name = arguments.joined(separator: " ")
-        self.logFile = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString + ".log")
-        _ = FileManager.default.createFile(atPath: self.logFile.path, contents: nil)
+        self.logFile = logFile ?? FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        if !FileManager.default.fileExists(atPath: self.logFile.path) {
+            _ = FileManager.default.createFile(atPath: self.logFile.path, contents: nil)
+        }
         let log = try FileHandle(forWritingTo: self.logFile)
+        try log.seekToEnd()
         process.standardOutput = log
         process.standardError = log
         process.standardInput = FileHandle.nullDevice
@@ -100,22 +124,35 @@ final class RunningRole: Sendable {
         self.process = NIOLockedValueBox(process)
     }
 
-    var isRunning: Bool { self.process.withLockedValue { $0.isRunning } }
+    /// Whether it still runs.
+    public var isRunning: Bool { self.process.withLockedValue { $0.isRunning } }
 
-    var log: String { (try? String(contentsOf: self.logFile, encoding: .utf8)) ?? "" }
+    /// How it ended; nil while it runs.
+    public var end: End? {
+        self.process.withLockedValue { process in
+            guard !process.isRunning else { return nil }
+            return process.terminationReason == .exit
+                ? .exit(process.terminationStatus) : .signal(process.terminationStatus)
+        }
+    }
 
-    func send(_ signal: Int32) {
+    /// What it has logged.
+    public var log: String { (try? String(contentsOf: self.logFile, encoding: .utf8)) ?? "" }
+
+    /// Sends it a signal, if it runs.
+    public func send(_ signal: Int32) {
         if self.isRunning { kill(self.identifier, signal) }
     }
 
-    /// Stops it, by force if it must be.
-    func stop() async {
+    /// Stops it, by force if it must be, and waits for its end.
+    public func stop() async {
+        self.send(SIGCONT)
         self.send(SIGTERM)
         do {
             try await eventually("\(self.name) ends", within: .seconds(10)) { !self.isRunning }
         } catch {
             self.send(SIGKILL)
+            try? await eventually("\(self.name) is gone") { !self.isRunning }
         }
-        try? FileManager.default.removeItem(at: self.logFile)
     }
 }

@@ -1,0 +1,160 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import AMQP
+import CallModel
+import CallQueues
+import CallStore
+import Foundation
+import Logging
+import Postgres
+import ProviderSimulator
+import TestBasics
+import TestSupport
+
+/// The whole house: two selectors, three dialers, two recorders, two webhooks, the simulator, servers of its own, and
+/// wires between them that can be cut.
+final class FaultHouse: Sendable {
+    static let prefetch = 8
+    static let dialers = 3
+    static let surveyQueue = "faults.survey"
+
+    let servers: Servers
+    let wires: [Wire: TCPProxy]
+    let rehearsal: Rehearsal
+    let slots: RoleSlots
+    let client: PostgresClient
+    let store: CallStore
+    let broker: AMQPConnection
+    let log: FaultLog
+    let folder: URL
+    /// Settings for commands that people give: straight to the database.
+    let operatorEnvironment: [String: String]
+
+    private init(
+        servers: Servers,
+        wires: [Wire: TCPProxy],
+        rehearsal: Rehearsal,
+        slots: RoleSlots,
+        client: PostgresClient,
+        broker: AMQPConnection,
+        logger: Logger,
+        log: FaultLog,
+        folder: URL
+    ) {
+        self.servers = servers
+        self.wires = wires
+        self.rehearsal = rehearsal
+        self.slots = slots
+        self.client = client
+        self.store = CallStore(client: client, logger: logger)
+        self.broker = broker
+        self.log = log
+        self.folder = folder
+        self.operatorEnvironment = ["DATABASE_URL": servers.databaseURL]
+    }
+
+    /// Builds everything and starts the processes.
+    static func start(name: String, scenario: String) async throws -> FaultHouse {
+        let folder = Shell.root.appendingPathComponent(".local/\(name)")
+        try? FileManager.default.removeItem(at: folder)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let log = FaultLog(file: folder.appendingPathComponent("faults.log"))
+        let servers = try await Servers.start(name: name)
+        var logger = Logger(label: "faults")
+        logger.logLevel = .critical
+        let rehearsal = try await Rehearsal.start(
+            scenario: scenario,
+            logFile: folder.appendingPathComponent("simulator.log")
+        )
+        let client = PostgresClient(
+            configuration: try PostgresConfiguration(uri: servers.databaseURL),
+            logger: logger
+        )
+        let broker = AMQPConnection(
+            configuration: try AMQPConfiguration(uri: servers.brokerURL),
+            topology: CallTopology.dialRequests(trunk: "default").union(CallTopology.reports()).union(Self.surveys()),
+            logger: logger
+        )
+        let webhookPorts = [try Rehearsal.freePort(), try Rehearsal.freePort()]
+        let targets: [Wire: [Int]] = [
+            .database: [Servers.port(of: servers.databaseURL)], .broker: [Servers.port(of: servers.brokerURL)],
+            .provider: [Servers.port(of: rehearsal.url)], .webhooks: webhookPorts,
+        ]
+        var wires: [Wire: TCPProxy] = [:]
+        for (wire, ports) in targets {
+            wires[wire] = try await TCPProxy(port: try Rehearsal.freePort(), targets: ports)
+        }
+        let house = FaultHouse(
+            servers: servers,
+            wires: wires,
+            rehearsal: rehearsal,
+            slots: RoleSlots(log: log, folder: folder),
+            client: client,
+            broker: broker,
+            logger: logger,
+            log: log,
+            folder: folder
+        )
+        _ = try await house.store.migrate()
+        try await broker.waitUntilReady(timeout: .seconds(30))
+        await house.addRoles(webhookPorts: webhookPorts)
+        return house
+    }
+
+    private static func surveys() -> AMQPTopology {
+        var topology = CallTopology.surveys()
+        topology.queue(Self.surveyQueue, kind: .quorum, durable: true)
+        topology.bind(queue: Self.surveyQueue, exchange: CallTopology.surveyEvents, routingKey: "#")
+        return topology
+    }
+
+    private func url(_ wire: Wire) -> String { "http://127.0.0.1:\(self.wires[wire]?.port ?? 0)" }
+
+    /// What every role is told.
+    func environment() -> [String: String] {
+        [
+            "DATABASE_URL": Servers.url(self.servers.databaseURL, port: self.wires[.database]?.port ?? 0),
+            "AMQP_URL": Servers.url(self.servers.brokerURL, port: self.wires[.broker]?.port ?? 0),
+            "TWILIO_ACCOUNT_SID": Rehearsal.account, "TWILIO_AUTH_TOKEN": Rehearsal.token,
+            "TWILIO_BASE_URL": self.url(.provider), "TWILIO_REQUEST_TIMEOUT_SECONDS": "3",
+            "WEBHOOK_PUBLIC_URL": self.url(.webhooks), "WEBHOOK_PORT": "0",
+            "SELECTOR_INTERVAL_SECONDS": "0.5", "SELECTOR_CLAIM_TTL_SECONDS": "10", "SELECTOR_BATCH_SIZE": "20",
+            "SELECTOR_QUEUE_DEPTH": "40", "DIALER_MAX_CONCURRENT_CALLS": "\(Self.prefetch)",
+            "DIALER_CALLS_PER_SECOND": "50", "DIALER_CALL_MARGIN_SECONDS": "4",
+            "DIALER_FAILURE_BACKOFF_SECONDS": "1", "DIALER_BREAKER_PAUSE_SECONDS": "1",
+            "DIALER_BREAKER_FAILURES": "8", "DATABASE_MAX_CONNECTIONS": "3",
+        ]
+    }
+
+    private func addRoles(webhookPorts: [Int]) async {
+        let environment = self.environment()
+        for index in 1...2 {
+            await self.slots.add(.selector, label: "selector-\(index)", environment: environment)
+            await self.slots.add(.recorder, label: "recorder-\(index)", environment: environment)
+            var own = environment
+            own["WEBHOOK_PORT"] = "\(webhookPorts[index - 1])"
+            await self.slots.add(.webhooks, label: "webhooks-\(index)", environment: own)
+        }
+        for index in 1...Self.dialers {
+            var own = environment
+            own["DIALER_ID"] = "d\(index)"
+            await self.slots.add(.dialer, label: "dialer-\(index)", environment: own)
+        }
+    }
+
+    func stop() async throws {
+        await self.slots.stopAll()
+        await self.rehearsal.role.stop()
+        await self.broker.close()
+        await self.client.close()
+        for proxy in self.wires.values { await proxy.close() }
+        try await self.servers.stop()
+    }
+
+    /// One number from the database, straight.
+    func count(_ sql: String) async throws -> Int {
+        let result = try await self.client.execute(PostgresStatement(sql, prepared: false), [])
+        return try result.first?.decode(Int.self, at: 0) ?? 0
+    }
+}

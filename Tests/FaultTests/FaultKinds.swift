@@ -1,0 +1,78 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import Observability
+
+/// Something that is done to a process of ours.
+enum ProcessFault: Sendable, Equatable {
+    case kill(Role)
+    case terminate(Role)
+    case freeze(Role)
+    /// Dies at a place in the code.
+    case failPoint(FailPoint)
+
+    /// Each kind once.
+    static let deck: [ProcessFault] =
+        Role.allCases.map { .kill($0) } + Role.allCases.map { .terminate($0) } + Role.allCases.map { .freeze($0) }
+        + FailPoint.allCases.map { .failPoint($0) }
+}
+
+/// Something that is done to a server or to the way to it.
+enum ServerFault: Sendable, Equatable {
+    case crash(Servers.Kind)
+    case restart(Servers.Kind)
+    case freeze(Servers.Kind)
+    case diskAlarm
+    /// Some connections break.
+    case cut(Wire)
+    /// Nothing goes through, and new connections are refused.
+    case away(Wire)
+    /// Nothing goes through, and nobody is told.
+    case hold(Wire)
+
+    /// Each kind once.
+    static let deck: [ServerFault] =
+        Servers.Kind.allCases.flatMap { [.crash($0), .restart($0), .freeze($0)] } + [.diskAlarm]
+        + Wire.allCases.flatMap { [.cut($0), .away($0), .hold($0)] }
+}
+
+/// Something that people do, or that comes from outside.
+enum OutsideFault: String, Sendable, CaseIterable {
+    case pauseCampaign = "a campaign paused and resumed"
+    case pauseAll = "everything paused and resumed"
+    case exclude = "a number excluded"
+    case poison = "poison sent"
+    case duplicateRequest = "a request delivered again"
+    case replayEvent = "an old report delivered again"
+}
+
+/// A kind of process.
+enum Role: String, Sendable, CaseIterable {
+    case selector
+    case dialer
+    case recorder
+    case webhooks
+}
+
+/// A way that can be cut.
+enum Wire: String, Sendable, CaseIterable {
+    case database
+    case broker
+    case provider
+    case webhooks
+}
+
+/// Deals all cards in a random order before any comes again, so that a short run meets every kind of fault.
+struct Deck<Card> {
+    private let cards: [Card]
+    private var left: [Card] = []
+
+    init(_ cards: [Card]) {
+        self.cards = cards
+    }
+
+    mutating func deal(using random: inout some RandomNumberGenerator) -> Card {
+        if self.left.isEmpty { self.left = self.cards.shuffled(using: &random) }
+        return self.left.removeLast()
+    }
+}

@@ -1,0 +1,253 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import AMQP
+import CallModel
+import CallQueues
+import CallStore
+import Foundation
+import NIOConcurrencyHelpers
+import Postgres
+import TestSupport
+
+@testable import struct ProviderSimulator.SeededGenerator
+
+/// Campaigns with contacts in them, and what people and strangers do to them meanwhile.
+final class OutsideFaults: Sendable {
+    private struct State {
+        var random: SeededGenerator
+        var nextContact = 20
+        var poison: Set<String> = []
+        var isPaused = false
+    }
+
+    private let house: FaultHouse
+    private let state: NIOLockedValueBox<State>
+    private let campaigns: [String: UUID]
+
+    init(house: FaultHouse, seed: UInt64, duration: Duration) async throws {
+        self.house = house
+        self.state = NIOLockedValueBox(State(random: SeededGenerator(seed: seed, words: ["outside"])))
+        var campaigns: [String: UUID] = [:]
+        for name in ["main", "twins", "rules", "closing"] {
+            campaigns[name] = try await Fixtures.runningCampaign(
+                in: house.store,
+                name: name,
+                contacts: 20,
+                first: Self.firstNumber(name)
+            ) { settings in
+                settings.answerURL = house.rehearsal.url + "/simulator/answer"
+                settings.maximumAttempts = name == "main" ? 3 : 2
+                settings.retryIntervalMinutes = name == "twins" ? 1 : 0
+                settings.detectsMachines = name != "rules"
+                if name == "closing" { settings.window = Self.closingWindow(after: duration) }
+            }
+        }
+        self.campaigns = campaigns
+        try await self.feed(extra: 60)
+    }
+
+    /// The ids of all poison that was sent.
+    var poison: Set<String> { self.state.withLockedValue(\.poison) }
+
+    /// Opens an hour ago and closes in the middle of the run, on the minute.
+    private static func closingWindow(after duration: Duration) -> LocalTimeWindow? {
+        let now = Int(Date().timeIntervalSince1970)
+        let close = (now + max(30, Int(duration.components.seconds) / 2) + 59) / 60 % 1440
+        func text(_ minute: Int) -> String {
+            let minute = (minute + 1440) % 1440
+            func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
+            return two(minute / 60) + ":" + two(minute % 60)
+        }
+        return try? LocalTimeWindow(text(now / 60 - 60) + "-" + text(close))
+    }
+
+    /// A range of numbers of each campaign's own, but for the twins.
+    private static func firstNumber(_ campaign: String) -> Int {
+        switch campaign {
+        case "rules": 1_000_000
+        case "closing": 2_000_000
+        default: 0
+        }
+    }
+
+    func run(until end: ContinuousClock.Instant) async {
+        var deck = Deck(OutsideFault.allCases + [.exclude, .poison, .duplicateRequest, .replayEvent])
+        while ContinuousClock.now < end {
+            do {
+                try await self.feed(extra: 0)
+                let fault = self.state.withLockedValue { deck.deal(using: &$0.random) }
+                try await self.inject(fault)
+                self.house.log.count(fault.rawValue)
+            } catch {
+                // The servers are being broken meanwhile; what could not be done is not counted.
+                self.house.log.note("outside: \(error)")
+            }
+            let pause = self.state.withLockedValue { Int.random(in: 200...1500, using: &$0.random) }
+            try? await Task.sleep(for: .milliseconds(pause))
+        }
+        for name in ["main", "twins", "rules", "closing"] { await self.resume(name) }
+    }
+
+    /// Keeps enough contacts due that the dialers are never idle. The twins share their numbers with the main campaign.
+    func feed(extra: Int) async throws {
+        guard let main = self.campaigns["main"] else { return }
+        let due = try await self.house.count(
+            "select count(*) from contacts where campaign_id = '\(main)' and state = 'pending'"
+        )
+        guard due < 60 || extra > 0 else { return }
+        let first = self.state.withLockedValue { state in
+            defer { state.nextContact += 60 }
+            return state.nextContact
+        }
+        for (name, share) in [("main", 60), ("twins", 20), ("rules", 15), ("closing", 15)] {
+            let base = Self.firstNumber(name)
+            guard let campaign = self.campaigns[name] else { continue }
+            let rows = try (first..<(first + share)).map { index in
+                CallStore.NewContact(
+                    externalID: "\(name)-\(index)",
+                    phoneNumber: try Fixtures.number(base + index),
+                    email: nil,
+                    language: nil,
+                    hasPriorConsent: true,
+                    doNotCall: false,
+                    timeZone: "UTC"
+                )
+            }
+            _ = try await self.house.store.addContacts(rows, campaign: campaign)
+        }
+    }
+
+    private func inject(_ fault: OutsideFault) async throws {
+        switch fault {
+        case .pauseCampaign:
+            _ = try await self.operate(["campaign", "pause", "rules"])
+            try await self.wait(0...2500)
+            await self.resume("rules")
+        case .pauseAll:
+            _ = try await self.operate(["pause", "--all"])
+            try await self.wait(0...1500)
+            for name in ["main", "twins", "rules", "closing"] { await self.resume(name) }
+        case .exclude:
+            try await self.exclude()
+        case .poison:
+            try await self.poisonQueues()
+        case .duplicateRequest:
+            try await self.repeatRequests()
+        case .replayEvent:
+            try await self.replayReports()
+        }
+    }
+
+    private func wait(_ milliseconds: ClosedRange<Int>) async throws {
+        let pause = self.state.withLockedValue { Int.random(in: milliseconds, using: &$0.random) }
+        try await Task.sleep(for: .milliseconds(pause))
+    }
+
+    private func operate(_ arguments: [String]) async throws -> Int32 {
+        try await Product.run(arguments, self.house.operatorEnvironment).exitCode
+    }
+
+    private func resume(_ name: String) async {
+        for _ in 0..<20 {
+            // 64 says that it was running already.
+            if let code = try? await self.operate(["campaign", "resume", name]), code == 0 || code == 64 { return }
+            try? await Task.sleep(for: .milliseconds(500))
+        }
+        self.house.log.unexpected("campaign \(name) could not be resumed")
+    }
+
+    /// Half of them are being called or queued just now.
+    private func exclude() async throws {
+        let rows = try await self.house.client.execute(
+            PostgresStatement(
+                """
+                (select phone_number from contacts where state = 'in_progress' order by random() limit 1)
+                union all (select phone_number from contacts where state = 'pending' order by random() limit 1)
+                """,
+                prepared: false
+            ),
+            []
+        )
+        let numbers = try rows.map { try PhoneNumber($0.decode(String.self, at: 0)) }
+        try await self.house.store.addExclusions(numbers, reason: "asked for it", source: "api")
+    }
+
+    private func poisonQueues() async throws {
+        let requests = CallTopology.dialExchange
+        let reports = CallTopology.callEvents
+        var random = self.state.withLockedValue { state in
+            defer { _ = state.random.next() }
+            return state.random
+        }
+        let bodies: [[UInt8]] = [
+            [], Array("{".utf8), Array("null".utf8), Array(#"{"call_id":"x"}"#.utf8),
+            [UInt8](repeating: 0x20, count: 20_000), (0..<200).map { _ in UInt8.random(in: 0...255, using: &random) },
+        ]
+        for (exchange, key) in [(requests, "default"), (reports, reports)] {
+            var message = AMQPMessage(body: bodies.randomElement(using: &random) ?? [])
+            message.type =
+                ["dial-request.v1", "call-event.v1", "dial-request.v9", nil].randomElement(using: &random) ?? nil
+            let id = "poison-\(random.next())"
+            message.messageID = id
+            self.state.withLockedValue { _ = $0.poison.insert(id) }
+            try await self.house.broker.publish(message, exchange: exchange, routingKey: key)
+        }
+    }
+
+    private func repeatRequests() async throws {
+        let rows = try await self.house.client.execute(
+            PostgresStatement(
+                """
+                (select call_id, id, campaign_id from contacts where state = 'in_progress' order by random() limit 3)
+                union all
+                (select call_id, contact_id, campaign_id from call_attempts order by id desc limit 2)
+                """,
+                prepared: false
+            ),
+            []
+        )
+        for row in try rows.map({ $0 }) {
+            let request = DialRequest(
+                callID: try row.decode(UUID.self, at: 0),
+                contactID: try row.decode(UUID.self, at: 1),
+                campaignID: try row.decode(UUID.self, at: 2),
+                attemptNumber: 1,
+                claimedAt: Date(),
+                expiresAt: Date().addingTimeInterval(60)
+            )
+            let publication = try CallMessages.publication(of: request, trunk: "default")
+            try await self.house.broker.publish(
+                publication.message,
+                exchange: publication.exchange,
+                routingKey: publication.routingKey
+            )
+        }
+    }
+
+    private func replayReports() async throws {
+        let rows = try await self.house.client.execute(
+            PostgresStatement(
+                "select call_id, provider_call_id from call_attempts where answered_at is not null order by id desc limit 3",
+                prepared: false
+            ),
+            []
+        )
+        for row in try rows.map({ $0 }) {
+            for status in [CallStatus.ringing, .answered, .initiated] {
+                let event = CallEvent(
+                    callID: try row.decode(UUID.self, at: 0),
+                    providerCallID: try row.decode(String?.self, at: 1),
+                    status: status,
+                    occurredAt: Date()
+                )
+                let publication = try CallMessages.publication(of: event)
+                try await self.house.broker.publish(
+                    publication.message,
+                    exchange: publication.exchange,
+                    routingKey: publication.routingKey
+                )
+            }
+        }
+    }
+}

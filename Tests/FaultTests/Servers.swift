@@ -1,0 +1,95 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TestBasics
+
+/// A stack of the test's own, whose servers may be killed and frozen.
+struct Servers: Sendable {
+    enum Kind: String, Sendable, CaseIterable {
+        case postgres
+        case rabbitmq
+    }
+
+    let name: String
+    private let data: String
+    private let urls: [String: String]
+
+    static func start(name: String) async throws -> Servers {
+        try await Shell.stack("up --name \(name)")
+        let folder = Shell.root.appendingPathComponent(".local/stack-\(name)")
+        let text = try String(contentsOf: folder.appendingPathComponent("urls.env"), encoding: .utf8)
+        var urls: [String: String] = [:]
+        for line in text.split(separator: "\n") {
+            let parts = line.split(separator: "=", maxSplits: 1)
+            if parts.count == 2 { urls[String(parts[0])] = String(parts[1]) }
+        }
+        let data = try String(contentsOf: folder.appendingPathComponent("data-directory"), encoding: .utf8)
+        return Servers(name: name, data: data.trimmingCharacters(in: .newlines), urls: urls)
+    }
+
+    func stop() async throws { try await Shell.stack("down --name \(self.name)") }
+
+    /// The servers' addresses, straight.
+    var databaseURL: String { self.urls["DATABASE_URL"] ?? "" }
+    var brokerURL: String { self.urls["AMQP_URL"] ?? "" }
+
+    static func port(of url: String) -> Int { URLComponents(string: url)?.port ?? 0 }
+
+    /// The same address by way of another port.
+    static func url(_ url: String, port: Int) -> String {
+        var components = URLComponents(string: url)
+        components?.port = port
+        return components?.string ?? ""
+    }
+
+    /// Ends a server with a signal and starts it again: SIGKILL for a crash, SIGTERM or SIGINT for an orderly stop.
+    func restart(_ kind: Kind, signal: Int32, pause: Duration) async throws {
+        let processes = try self.processes(kind)
+        guard let leader = processes.first else { return }
+        // A crash of the machine takes the children too; they would otherwise notice only after a while.
+        for process in signal == SIGKILL ? processes : [leader] { kill(process, signal) }
+        try await eventually("\(kind) is gone", within: .seconds(40)) { !Self.isAlive(leader) }
+        try await Task.sleep(for: pause)
+        try await Shell.stack("up --name \(self.name)")
+    }
+
+    func freeze(_ kind: Kind) throws { for process in try self.processes(kind) { kill(process, SIGSTOP) } }
+
+    func thaw(_ kind: Kind) throws { for process in try self.processes(kind) { kill(process, SIGCONT) } }
+
+    /// Lets the broker run out of its disk limit: it blocks publishers.
+    func setDiskAlarm(_ isSet: Bool) async throws {
+        try await Shell.stack("ctl --name \(self.name) set_disk_free_limit \(isSet ? "10000GB" : "100MB")")
+    }
+
+    /// The server's process and its children, the former first.
+    private func processes(_ kind: Kind) throws -> [pid_t] {
+        let file = kind == .postgres ? "/postgres/data/postmaster.pid" : "/rabbitmq/beam.pid"
+        let text = try String(contentsOfFile: self.data + file, encoding: .utf8)
+        guard let line = text.split(separator: "\n").first, let leader = pid_t(line), Self.isAlive(leader) else {
+            return []
+        }
+        guard kind == .postgres else { return [leader] }
+        let children = try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { pid_t($0) }
+            .filter { Self.parent(of: $0) == leader }
+        return [leader] + children
+    }
+
+    /// The state and the parent of a process; nil when there is none.
+    private static func stat(_ process: pid_t) -> [Substring]? {
+        guard let stat = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
+            let end = stat.lastIndex(of: ")")
+        else { return nil }
+        return stat[stat.index(after: end)...].split(separator: " ")
+    }
+
+    /// A process that has ended but was not reaped yet counts as gone.
+    private static func isAlive(_ process: pid_t) -> Bool {
+        Self.stat(process).map { $0[0] != "Z" } ?? false
+    }
+
+    private static func parent(of process: pid_t) -> pid_t? {
+        Self.stat(process).flatMap { $0.count > 1 ? pid_t($0[1]) : nil }
+    }
+}

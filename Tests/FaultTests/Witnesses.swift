@@ -1,0 +1,78 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import CallModel
+import Foundation
+import ProviderSimulator
+
+/// What the provider, the tables and the queues say about one run. Each was written by somebody else.
+struct Witnesses: Sendable {
+    struct Attempt: Sendable {
+        var callID: String
+        var contactID: String
+        var campaignID: String
+        var phoneNumber: String
+        var attemptNumber: Int
+        var dialerID: String
+        var startedAt: Date
+        var endedAt: Date?
+        var status: String
+        var outcome: String?
+        var isCounted: Bool
+        var providerCallID: String?
+        var errorCode: String?
+    }
+
+    struct Contact: Sendable {
+        var id: String
+        var campaignID: String
+        var phoneNumber: String
+        var state: String
+        var attemptsCount: Int
+        var nextAttemptAt: Date?
+        var callID: String?
+    }
+
+    struct Campaign: Sendable {
+        var id: String
+        var name: String
+        var maximumAttempts: Int
+        var retryInterval: TimeInterval
+        /// Seconds after midnight UTC, half-open; nil for any time.
+        var window: (start: Int, end: Int)?
+        /// Its states, oldest first.
+        var changes: [(at: Date, status: String)]
+    }
+
+    struct Survey: Sendable {
+        var eventID: String
+        var kind: String
+        var contactID: String
+        var callID: String
+        var isPublished: Bool
+    }
+
+    struct DeadLetter: Sendable {
+        var messageID: String
+        var type: String
+        var callID: String?
+        /// Why the broker has it: `rejected`, `delivery_limit` …
+        var reason: String
+    }
+
+    var ledger: [LedgerCall] = []
+    var attempts: [Attempt] = []
+    var contacts: [Contact] = []
+    var campaigns: [Campaign] = []
+    /// Excluded numbers and when that was committed.
+    var exclusions: [String: Date] = [:]
+    var surveyRows: [Survey] = []
+    var surveyMessages: [SurveyEvent] = []
+    var deadLetters: [DeadLetter] = []
+    /// The ids of the poison that the test itself has sent.
+    var poison: Set<String> = []
+    /// The sum of the dialers' prefetch.
+    var cap = 0
+    /// When the test held up the way to the provider: what was sent then arrived later.
+    var delays: [DateInterval] = []
+}
