@@ -193,7 +193,9 @@ final class ConnectionThread {
     private func poll(_ session: Session) {
         let heartbeat = self.configuration.heartbeat.components.seconds * 1000
         // What an RPC has read along with its answer is not seen by poll: frames set aside, and bytes not decoded yet.
-        guard amqp_frames_enqueued(session.connection) == 0, amqp_data_in_buffer(session.connection) == 0 else { return }
+        guard amqp_frames_enqueued(session.connection) == 0, amqp_data_in_buffer(session.connection) == 0 else {
+            return
+        }
         var timeout = max(100, heartbeat / 3)
         if !session.lostConsumers.isEmpty || !self.watched.isEmpty { timeout = min(timeout, 250) }
         self.wait(socket: session.socket, milliseconds: Int32(clamping: timeout))

@@ -71,7 +71,8 @@ actor RoleSlots {
             break
         case .signal(SIGKILL) where slot.failPoint != nil:
             self.log.count("died at \(slot.failPoint?.rawValue ?? "")")
-        case .exit(0) where slot.isToldToEnd:
+        // The second stands for a process that has not come to handle signals yet.
+        case .exit(0) where slot.isToldToEnd, .signal(SIGTERM) where slot.isToldToEnd:
             break
         case .exit(69):
             self.log.count("gave up at start-up, as documented")

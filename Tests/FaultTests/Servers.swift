@@ -49,7 +49,13 @@ struct Servers: Sendable {
         guard let leader = processes.first else { return }
         // A crash of the machine takes the children too; they would otherwise notice only after a while.
         for process in signal == SIGKILL ? processes : [leader] { kill(process, signal) }
-        try await eventually("\(kind) is gone", within: .seconds(40)) { !Self.isAlive(leader) }
+        do {
+            try await eventually("\(kind) is gone", within: .seconds(20)) { !Self.isAlive(leader) }
+        } catch {
+            // A broker that drains waits for clients that are frozen or cut off; a service manager would not.
+            kill(leader, SIGKILL)
+            try await eventually("\(kind) is gone", within: .seconds(20)) { !Self.isAlive(leader) }
+        }
         try await Task.sleep(for: pause)
         try await Shell.stack("up --name \(self.name)")
     }

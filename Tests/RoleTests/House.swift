@@ -21,6 +21,7 @@ final class ScriptedProvider: TelephonyProvider {
     private let script: @Sendable (CallRequest) throws(TelephonyError) -> PlacedCall
     private let requests = NIOLockedValueBox<[CallRequest]>([])
     private let known = NIOLockedValueBox<[String: ProviderCall]>([:])
+    private let asked = NIOLockedValueBox(0)
     private let hungUp = NIOLockedValueBox<[String]>([])
 
     init(
@@ -32,6 +33,7 @@ final class ScriptedProvider: TelephonyProvider {
     }
 
     var placements: [CallRequest] { self.requests.withLockedValue(\.self) }
+    var questions: Int { self.asked.withLockedValue(\.self) }
     var hangUps: [String] { self.hungUp.withLockedValue(\.self) }
 
     /// Makes a call known to look-ups.
@@ -45,7 +47,8 @@ final class ScriptedProvider: TelephonyProvider {
     }
 
     func call(id: String) async throws(TelephonyError) -> ProviderCall? {
-        self.known.withLockedValue { $0[id] }
+        self.asked.withLockedValue { $0 += 1 }
+        return self.known.withLockedValue { $0[id] }
     }
 
     func findCalls(_ query: CallQuery) async throws(TelephonyError) -> [ProviderCall] {
