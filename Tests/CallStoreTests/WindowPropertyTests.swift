@@ -1,0 +1,105 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import CallStore
+import Foundation
+import Postgres
+import TestSupport
+import Testing
+
+/// The one SQL function against a second, plain telling of the rule, at random and around clock changes.
+@Suite(.timeLimit(.minutes(2)))
+struct WindowPropertyTests {
+    private struct Case {
+        let start: Int?
+        let end: Int?
+        let days: Set<Int>
+        let zone: String
+        let instant: Int
+    }
+
+    private static let zones = [
+        "UTC", "Europe/Berlin", "Europe/London", "America/New_York", "America/St_Johns", "America/Sao_Paulo",
+        "Asia/Kolkata", "Asia/Kathmandu", "Asia/Tokyo", "Australia/Sydney", "Australia/Lord_Howe", "Pacific/Auckland",
+        "Pacific/Apia", "Africa/Cairo", "America/Phoenix",
+    ]
+    /// Clock changes in 2026 and 2027, in Europe, America and Australia.
+    private static let changes = [
+        1_774_746_000, 1_792_890_000, 1_772_953_200, 1_793_512_800, 1_775_318_400, 1_791_043_200,
+    ]
+
+    private static func cases(seed: UInt64) -> [Case] {
+        var random = Generator(state: seed)
+        return (0..<1000).map { index in
+            let start = Int.random(in: 0..<1440, using: &random)
+            var end = Int.random(in: 0..<1440, using: &random)
+            if end == start { end = (end + 1) % 1440 }
+            let isAnyTime = Int.random(in: 0..<10, using: &random) == 0
+            let days = Set((1...7).filter { _ in Int.random(in: 0..<3, using: &random) > 0 })
+            let around = Self.changes.randomElement(using: &random) ?? 0
+            return Case(
+                start: isAnyTime ? nil : start,
+                end: isAnyTime ? nil : end,
+                days: days.isEmpty ? [1] : days,
+                zone: Self.zones.randomElement(using: &random) ?? "UTC",
+                instant: index.isMultiple(of: 2)
+                    ? around + Int.random(in: -90_000...90_000, using: &random)
+                    : 1_760_000_000 + Int.random(in: 0...80_000_000, using: &random)
+            )
+        }
+    }
+
+    private struct Generator: RandomNumberGenerator {
+        var state: UInt64
+        mutating func next() -> UInt64 {
+            self.state = self.state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return self.state ^ (self.state >> 29)
+        }
+    }
+
+    /// The rule in words: on one of the days, at or after the start and before the end; past midnight it is still the
+    /// window of the day before.
+    private static func isOpen(_ one: Case) throws -> Bool {
+        let zone = try #require(TimeZone(identifier: one.zone))
+        let instant = Date(timeIntervalSince1970: Double(one.instant))
+        let local = one.instant + zone.secondsFromGMT(for: instant)
+        let second = ((local % 86_400) + 86_400) % 86_400
+        // The first of January 1970 was a Thursday.
+        let day = ((local - second) / 86_400 + 3) % 7 + 1
+        let dayBefore = (day + 5) % 7 + 1
+        guard let start = one.start, let end = one.end else { return one.days.contains(day) }
+        if start < end { return one.days.contains(day) && second >= start * 60 && second < end * 60 }
+        return one.days.contains(day) && second >= start * 60 || one.days.contains(dayBefore) && second < end * 60
+    }
+
+    @Test("the window is open exactly when the rule says so, and closes later than now", arguments: 0..<5)
+    func agreement(seed: Int) async throws {
+        try await Scratch.run { scratch in
+            let cases = Self.cases(seed: UInt64(seed))
+            func time(_ minutes: Int?) -> String? { minutes.map { "\($0 / 60):\($0 % 60)" } }
+            let result = try await scratch.client.execute(
+                PostgresStatement(
+                    """
+                    select closes_at is not null, coalesce(closes_at > to_timestamp(c.instant), true)
+                    from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+                        with ordinality as c (opens, closes, days, zone, instant, position),
+                    call_window_closes_at(c.opens::time, c.closes::time,
+                        string_to_array(c.days, ',')::smallint[], c.zone, to_timestamp(c.instant)) as closes_at
+                    order by c.position
+                    """,
+                    prepared: false
+                ),
+                [
+                    cases.map { time($0.start) }, cases.map { time($0.end) },
+                    cases.map { $0.days.map(String.init).joined(separator: ",") }, cases.map(\.zone),
+                    cases.map(\.instant),
+                ]
+            )
+            for (index, one) in cases.enumerated() {
+                let isOpen = try result[index].decode(Bool.self, at: 0)
+                #expect(isOpen == (try Self.isOpen(one)), "seed \(seed), case \(index): \(one)")
+                #expect(try result[index].decode(Bool.self, at: 1), "seed \(seed), case \(index): \(one)")
+            }
+        }
+    }
+}
