@@ -227,8 +227,11 @@ struct DialerTests {
         }
     }
 
-    @Test("queued and ringing calls of a campaign that is paused are canceled at the provider")
-    func cancelOnPause() async throws {
+    @Test(
+        "queued and ringing calls that have become forbidden are canceled at the provider",
+        arguments: ["paused", "trunk paused", "excluded", "window closed"]
+    )
+    func cancelForbidden(change: String) async throws {
         try await House.run { house in
             _ = try await Fixtures.runningCampaign(in: house.scratch.store, contacts: 3)
             _ = try await house.selector().pass()
@@ -237,7 +240,22 @@ struct DialerTests {
                 try await eventually("all are placed") {
                     try await house.count("status = 'placed'", in: "call_attempts") == 3
                 }
-                _ = try await house.scratch.store.pauseAllCampaigns(reason: "stop", actor: "test")
+                let store = house.scratch.store
+                switch change {
+                case "paused": _ = try await store.pauseAllCampaigns(reason: "stop", actor: "test")
+                case "trunk paused": _ = try await store.pauseTrunk("default", reason: "stop")
+                case "excluded":
+                    let numbers = try (0..<3).map { try Fixtures.number($0) }
+                    try await store.addExclusions(numbers, reason: nil, source: "api")
+                default:
+                    try await house.scratch.execute(
+                        """
+                        update campaigns set
+                            allowed_call_start_local = (now() at time zone 'utc' + interval '2 hours')::time,
+                            allowed_call_end_local = (now() at time zone 'utc' + interval '3 hours')::time
+                        """
+                    )
+                }
                 try await eventually("all are canceled") { Set(provider.hangUps).count == 3 }
             }
         }
