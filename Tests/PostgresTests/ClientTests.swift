@@ -11,13 +11,13 @@ struct ClientTests {
     func uniqueViolation() async throws {
         try await withClient { client in
             let table = uniqueName("t")
-            try await client.execute(PostgresStatement("create table \(table) (v text constraint only_once unique)"))
+            try await client.execute(PostgresStatement("create table \(table) (v text constraint once_\(table) unique)"))
             let insert = PostgresStatement("insert into \(table) values ($1)")
             #expect(try await client.execute(insert, ["secret-value"]).affectedRows == 1)
             let error = await postgresError { try await client.execute(insert, ["secret-value"]) }
             #expect(error?.code == .server)
             #expect(error?.sqlState == "23505")
-            #expect(error?.constraintName == "only_once")
+            #expect(error?.constraintName == "once_\(table)")
             #expect(error?.tableName == table)
             #expect(error?.isRetryable == false)
             #expect(error?.description.contains("secret-value") == false)
