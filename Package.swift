@@ -81,9 +81,11 @@ let package = Package(
             path: "Schemas",
             resources: [
                 .embedInCode("Postgres/0001_campaigns_contacts_attempts.sql"),
+                .embedInCode("Postgres/0002_survey_outcomes.sql"),
                 .embedInCode("Messages/dial-request.v1.json"),
                 .embedInCode("Messages/call-event.v1.json"),
                 .embedInCode("Messages/survey-event.v1.json"),
+                .embedInCode("Messages/survey-outcome.v1.json"),
             ],
             swiftSettings: settings
         ),

@@ -27,7 +27,12 @@ public enum Schemas {
                 number: 1,
                 name: "campaigns_contacts_attempts",
                 sql: Self.text(PackageResources._001_campaigns_contacts_attempts_sql)
-            )
+            ),
+            Migration(
+                number: 2,
+                name: "survey_outcomes",
+                sql: Self.text(PackageResources._002_survey_outcomes_sql)
+            ),
         ]
     }
 
@@ -36,6 +41,7 @@ public enum Schemas {
         [
             "dial-request.v1": Self.text(PackageResources.dial_request_v1_json),
             "call-event.v1": Self.text(PackageResources.call_event_v1_json),
+            "survey-outcome.v1": Self.text(PackageResources.survey_outcome_v1_json),
             "survey-event.v1": Self.text(PackageResources.survey_event_v1_json),
         ]
     }

@@ -148,18 +148,14 @@ public final class AMQPConnection: Sendable {
     /// - Throws: ``AMQPError``.
     public func get(_ queue: String) async throws(AMQPError) -> AMQPDelivery? {
         self.start()
-        let result = await withCheckedContinuation {
-            (continuation: CheckedContinuation<Result<AMQPDelivery?, AMQPError>, Never>) in
-            self.inbox.append(
-                .call(
-                    { session throws(AMQPError) in
-                        try session.get(queue) { continuation.resume(returning: $0) }
-                    },
-                    fail: { continuation.resume(returning: .failure($0)) }
-                )
+        let answer = Answer<AMQPDelivery?>()
+        self.inbox.append(
+            .call(
+                { session throws(AMQPError) in try session.get(queue) { answer.give($0) } },
+                fail: { answer.give(.failure($0)) }
             )
-        }
-        return try result.get()
+        )
+        return try await answer.wait().get()
     }
 
     /// Subscribes to a queue, on a channel of its own, now and after every reconnect.
@@ -200,19 +196,14 @@ public final class AMQPConnection: Sendable {
         _ body: @escaping @Sendable (Session) throws(AMQPError) -> Value
     ) async throws(AMQPError) -> Value {
         self.start()
-        let result = await withCheckedContinuation {
-            (continuation: CheckedContinuation<Result<Value, AMQPError>, Never>) in
-            self.inbox.append(
-                .call(
-                    { session throws(AMQPError) in
-                        let value = try body(session)
-                        continuation.resume(returning: .success(value))
-                    },
-                    fail: { continuation.resume(returning: .failure($0)) }
-                )
+        let answer = Answer<Value>()
+        self.inbox.append(
+            .call(
+                { session throws(AMQPError) in answer.give(.success(try body(session))) },
+                fail: { answer.give(.failure($0)) }
             )
-        }
-        return try result.get()
+        )
+        return try await answer.wait().get()
     }
 
     private func start() {

@@ -27,6 +27,16 @@ public enum CallMessages {
         )
     }
 
+    /// What conducted an interview says of it, ready to be published; it goes where the reports about calls go.
+    public static func publication(of report: SurveyOutcomeReport) throws -> AMQPPublication {
+        AMQPPublication(
+            message: try Self.message(report, type: SurveyOutcomeReport.messageType, id: report.eventID),
+            exchange: CallTopology.callEvents,
+            routingKey: CallTopology.callEvents,
+            mandatory: true
+        )
+    }
+
     /// The end of a contact's story, ready to be published; not mandatory, because nobody needs to listen.
     public static func publication(of event: SurveyEvent) throws -> AMQPPublication {
         AMQPPublication(

@@ -47,8 +47,7 @@ struct ProviderSimulatorCommand: AsyncParsableCommand {
             logger: logger
         )
         group.maximumGracefulShutdownDuration = .seconds(2)
-        let impatience = SecondSignal()
-        impatience.watch()
+        StopLimit(logger: logger).watch()
         do {
             try await ServiceGroup(configuration: group).run()
         } catch is CancellationError {

@@ -157,11 +157,15 @@ struct RoleProcess {
             gracefulShutdownSignals: [.sigterm, .sigint],
             logger: self.logger
         )
-        configuration.maximumGracefulShutdownDuration = .seconds(30)
+        // What waits for a server that is away is cancelled then: nothing is lost by it.
+        configuration.maximumGracefulShutdownDuration = .milliseconds(4500)
         self.logger.info("Runs", metadata: ["roles": "\(self.roles.map(\.rawValue).sorted().joined(separator: ","))"])
-        let impatience = SecondSignal()
-        impatience.watch()
-        try await ServiceGroup(configuration: configuration).run()
+        StopLimit(logger: self.logger).watch()
+        do {
+            try await ServiceGroup(configuration: configuration).run()
+        } catch is CancellationError {
+            self.logger.notice("Gave up waiting for a server that is away")
+        }
         self.logger.info("Has stopped")
     }
 

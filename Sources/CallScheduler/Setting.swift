@@ -106,6 +106,18 @@ struct Setting: Sendable {
             defaultText: "",
             help: "the URL under which the provider reaches the webhooks, without a path"
         ),
+        Setting(
+            name: "WEBHOOK_OUTCOME_TOKEN",
+            defaultText: "",
+            help: "the bearer token with which interviews' outcomes are reported; without it they cannot be",
+            isSecret: true
+        ),
+        Setting(
+            name: "WEBHOOK_PREVIOUS_OUTCOME_TOKEN",
+            defaultText: "",
+            help: "this token is accepted as well, while tokens are rotated",
+            isSecret: true
+        ),
         Setting(name: "PROVIDER", defaultText: "twilio", help: "telephony adapter: twilio (any compatible API)"),
         Setting(name: "TWILIO_ACCOUNT_SID", defaultText: "", help: "the account, AC and 32 hex digits"),
         Setting(

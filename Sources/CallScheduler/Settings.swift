@@ -181,6 +181,11 @@ struct Settings {
         var configuration = WebhookConfiguration()
         configuration.host = self.string("WEBHOOK_HOST") ?? "127.0.0.1"
         configuration.port = self.number("WEBHOOK_PORT", 0...65_535, default: 8080)
+        let tokens = ["WEBHOOK_OUTCOME_TOKEN", "WEBHOOK_PREVIOUS_OUTCOME_TOKEN"]
+        configuration.outcomeTokens = tokens.compactMap { self.string($0) }.filter { !$0.isEmpty }
+        for token in configuration.outcomeTokens where token.utf8.count < 16 {
+            self.faults.append("WEBHOOK_OUTCOME_TOKEN: has \(token.utf8.count) characters; 16 are the least")
+        }
         return configuration
     }
 

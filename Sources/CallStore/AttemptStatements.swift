@@ -129,7 +129,7 @@ extension CallStore {
 
     static let boundAmong = PostgresStatement(
         name: "bound_among",
-        "select provider_call_id from call_attempts where provider_call_id = any ($1::text[])"
+        "select provider_call_id, call_id from call_attempts where provider_call_id = any ($1::text[])"
     )
 
     static let cancelAmong = PostgresStatement(

@@ -154,12 +154,13 @@ extension CallStore {
         return try await self.client.execute(Self.cancelAmong, [callIDs]).map { try $0.decode(UUID.self, at: 0) }
     }
 
-    /// Which of these provider ids belong to an attempt already.
+    /// Which of these provider ids belong to an attempt already, and to which call.
     /// - Throws: `PostgresError`.
-    public func boundCalls(among providerCallIDs: [String]) async throws -> Set<String> {
-        guard !providerCallIDs.isEmpty else { return [] }
+    public func boundCalls(among providerCallIDs: [String]) async throws -> [String: UUID] {
+        guard !providerCallIDs.isEmpty else { return [:] }
         let rows = try await self.client.execute(Self.boundAmong, [providerCallIDs])
-        return Set(try rows.map { try $0.decode(String.self, at: 0) })
+        let pairs = try rows.map { (try $0.decode(String.self, at: 0), try $0.decode(UUID.self, at: 1)) }
+        return Dictionary(pairs) { first, _ in first }
     }
 
     /// Stores the provider's ids of accepted calls.

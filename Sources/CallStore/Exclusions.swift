@@ -62,7 +62,7 @@ extension CallStore {
         }
     }
 
-    private static let insertExclusions = PostgresStatement(
+    static let insertExclusions = PostgresStatement(
         name: "insert_exclusions",
         """
         insert into exclusion_list_entries (phone_number, reason, source)
@@ -73,7 +73,7 @@ extension CallStore {
 
     /// By campaign, because the index that finds a number starts with the campaign. A claim without an attempt is
     /// withdrawn; the call of a live attempt keeps its claim until it ends.
-    private static let excludeContacts = PostgresStatement(
+    static let excludeContacts = PostgresStatement(
         name: "exclude_contacts",
         """
         with hit as materialized (

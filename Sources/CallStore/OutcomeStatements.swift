@@ -4,6 +4,50 @@
 import Postgres
 
 extension CallStore {
+    /// Moves the contacts of the calls in `applied` whose outcome is new, and writes survey events to the outbox.
+    static let settleContacts = """
+        , ended as materialized (
+            select p.*
+            from applied p
+            where p.ended_at is not null and p.outcome is distinct from p.old_outcome)
+        -- A contact moves when its own call ends; a late "completed" of an earlier call also settles it.
+        , moved as (
+            update contacts c
+            set state = case
+                    when c.state in ('refused', 'excluded') or c.state = 'completed' and e.outcome <> 'refused'
+                        then c.state
+                    when e.outcome in ('completed', 'refused') then e.outcome
+                    else 'not_reached'
+                end,
+                next_attempt_at = case
+                    when c.state in ('completed', 'refused', 'excluded') or e.outcome in ('completed', 'refused')
+                        or e.is_permanent or c.attempts_count >= k.max_attempts
+                        then null
+                    else e.ended_at + make_interval(mins => k.retry_interval_minutes)
+                end,
+                last_outcome = e.outcome,
+                prior_state = null,
+                call_id = case when c.call_id = e.call_id or c.prior_state is not null then null else c.call_id end,
+                lease_until = case
+                    when c.call_id = e.call_id or c.prior_state is not null then null else c.lease_until
+                end
+            from ended e
+            join campaigns k on k.id = e.campaign_id
+            where c.id = e.contact_id and c.id = any (array(select contact_id from ended))
+                and (c.call_id = e.call_id
+                    or e.outcome in ('completed', 'refused') and c.state in ('pending', 'not_reached', 'in_progress')
+                    or e.outcome = 'refused' and c.state = 'completed')
+            returning c.id, c.campaign_id, c.external_contact_id, c.attempts_count, c.state, c.next_attempt_at,
+                e.call_id, e.ended_at)
+        , announced as (
+            insert into survey_events (kind, call_id, contact_id, campaign_id, external_contact_id, attempts, occurred_at)
+            select m.state, m.call_id, m.id, m.campaign_id, m.external_contact_id, m.attempts_count, m.ended_at
+            from moved m
+            where m.state in ('completed', 'refused') or m.state = 'not_reached' and m.next_attempt_at is null
+            on conflict (contact_id, kind) do nothing
+            returning *)
+        """
+
     /// Ranks are those of `CallStatus.rank`: 1–2 accepted, 3 ringing, 4 answered, 5 and above ended.
     ///
     /// `$1` call ids, `$2` provider ids, `$3` ranks, `$4` error codes, `$5` raw statuses, `$6` answered by,
@@ -50,7 +94,9 @@ extension CallStore {
                 ended_at = case when m.rank >= 5 then coalesce(a.ended_at, now()) else a.ended_at end,
                 outcome = case
                     when m.rank < 5 then a.outcome
-                    when a.outcome = 'refused' then 'refused'
+                    -- The word of whoever conducted the interview wins.
+                    when a.survey_outcome = 'completed' then 'completed'
+                    when a.survey_outcome in ('refused', 'opt_out') or a.outcome = 'refused' then 'refused'
                     when m.rank = 10 and m.answered_by in ('machine', 'fax') then 'answering_machine'
                     when m.rank = 10 then 'completed'
                     when m.rank = 9 then 'busy'
@@ -64,44 +110,7 @@ extension CallStore {
             where a.id = m.id and a.call_id = any ($1::uuid[])
             returning a.call_id, a.contact_id, a.campaign_id, a.dialer_id, a.ended_at, a.outcome,
                 m.is_stronger, m.old_outcome, m.is_permanent)
-        , ended as materialized (
-            select p.*
-            from applied p
-            where p.ended_at is not null and p.outcome is distinct from p.old_outcome)
-        -- A contact moves when its own call ends; a late "completed" of an earlier call also settles it.
-        , moved as (
-            update contacts c
-            set state = case
-                    when c.state in ('completed', 'refused', 'excluded') then c.state
-                    when e.outcome in ('completed', 'refused') then e.outcome
-                    else 'not_reached'
-                end,
-                next_attempt_at = case
-                    when c.state in ('completed', 'refused', 'excluded') or e.outcome in ('completed', 'refused')
-                        or e.is_permanent or c.attempts_count >= k.max_attempts
-                        then null
-                    else e.ended_at + make_interval(mins => k.retry_interval_minutes)
-                end,
-                last_outcome = e.outcome,
-                prior_state = null,
-                call_id = case when c.call_id = e.call_id or c.prior_state is not null then null else c.call_id end,
-                lease_until = case
-                    when c.call_id = e.call_id or c.prior_state is not null then null else c.lease_until
-                end
-            from ended e
-            join campaigns k on k.id = e.campaign_id
-            where c.id = e.contact_id and c.id = any (array(select contact_id from ended))
-                and (c.call_id = e.call_id
-                    or e.outcome in ('completed', 'refused') and c.state in ('pending', 'not_reached', 'in_progress'))
-            returning c.id, c.campaign_id, c.external_contact_id, c.attempts_count, c.state, c.next_attempt_at,
-                e.call_id, e.ended_at)
-        , announced as (
-            insert into survey_events (kind, call_id, contact_id, campaign_id, external_contact_id, attempts, occurred_at)
-            select m.state, m.call_id, m.id, m.campaign_id, m.external_contact_id, m.attempts_count, m.ended_at
-            from moved m
-            where m.state in ('completed', 'refused') or m.state = 'not_reached' and m.next_attempt_at is null
-            on conflict (contact_id, kind) do nothing
-            returning *)
+        \(CallStore.settleContacts)
         select p.call_id, p.dialer_id, p.ended_at is not null, p.is_stronger,
             case when p.ended_at is not null and p.outcome is distinct from p.old_outcome then p.outcome end,
             s.event_id, s.kind, s.contact_id, s.campaign_id, s.external_contact_id, s.attempts::bigint, s.occurred_at

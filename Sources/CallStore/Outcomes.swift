@@ -26,8 +26,7 @@ extension CallStore {
     /// - Returns: What they brought.
     /// - Throws: `PostgresError`; nothing was recorded then.
     public func record(_ reports: [CallReport]) async throws -> RecordedBatch {
-        var batch = RecordedBatch()
-        guard !reports.isEmpty else { return batch }
+        guard !reports.isEmpty else { return RecordedBatch() }
         let result = try await self.client.execute(
             Self.recordReports,
             [
@@ -36,6 +35,12 @@ extension CallStore {
                 reports.map(\.answeredAt), reports.map { PermanentFailure.matches(errorCode: $0.errorCode) },
             ]
         )
+        return try Self.batch(result, reported: reports.map(\.callID))
+    }
+
+    /// Reads what a statement that applies reports returns.
+    static func batch(_ result: PostgresResult, reported: [UUID]) throws -> RecordedBatch {
+        var batch = RecordedBatch()
         var known: Set<UUID> = []
         for index in 0..<result.count {
             let row = result[index]
@@ -52,7 +57,7 @@ extension CallStore {
                 batch.surveyEvents.append(try Self.surveyEvent(row, eventID: eventID, callID: callID, from: 6))
             }
         }
-        batch.unknownCalls = reports.map(\.callID).filter { !known.contains($0) }
+        batch.unknownCalls = reported.filter { !known.contains($0) }
         return batch
     }
 

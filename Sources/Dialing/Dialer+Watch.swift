@@ -137,7 +137,9 @@ extension Dialer {
             )
         )
         let bound = try await self.store.boundCalls(among: calls.map(\.providerCallID))
-        let matches = calls.filter { !bound.contains($0.providerCallID) }
+        // A callback may have bound the call to its own row already.
+        let own = calls.filter { bound[$0.providerCallID] == call.callID }
+        let matches = own.isEmpty ? calls.filter { bound[$0.providerCallID] == nil } : own
         if matches.count == 1 {
             let match = matches[0]
             logger.notice("Found the call at the provider", metadata: .keys([.providerCallID: match.providerCallID]))

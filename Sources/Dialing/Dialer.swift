@@ -101,7 +101,11 @@ public final class Dialer: Service {
     /// Dials until the process drains: takes no more then, lets placements in flight finish, and gives the messages
     /// of live calls back to the head of the queue by closing its connection, for other dialers to adopt.
     public func run() async throws {
-        await self.seed()
+        await withTaskCancellationOrGracefulShutdownHandler {
+            await self.seed()
+        } onCancelOrGracefulShutdown: {
+            self.isDraining.withLockedValue { $0 = true }
+        }
         let prefetch = self.configuration.maximumConcurrentCalls
         let channels = (prefetch + Self.channelPrefetch - 1) / Self.channelPrefetch
         let consumers = (0..<channels).map { index in

@@ -89,13 +89,11 @@ public final class OutcomeRecorder: Service {
 
     private func handle(_ deliveries: [AMQPDelivery]) async {
         let start = ContinuousClock.now
-        var events: [(delivery: AMQPDelivery, event: CallEvent)] = []
+        var events: [RecorderInput] = []
         events.reserveCapacity(deliveries.count)
         for delivery in deliveries {
             do {
-                events.append(
-                    (delivery, try CallMessages.decode(CallEvent.self, from: delivery, as: CallEvent.messageType))
-                )
+                events.append(try RecorderInput(delivery))
             } catch {
                 self.reject(delivery, reason: error.reason)
             }
@@ -107,7 +105,7 @@ public final class OutcomeRecorder: Service {
     }
 
     /// Nothing is acked before it is committed: while the database is away, this waits.
-    private func recordUntilDone(_ events: [(delivery: AMQPDelivery, event: CallEvent)]) async -> Bool {
+    private func recordUntilDone(_ events: [RecorderInput]) async -> Bool {
         guard !events.isEmpty else { return true }
         var pause = Duration.milliseconds(100)
         while true {
@@ -131,9 +129,9 @@ public final class OutcomeRecorder: Service {
     }
 
     /// One report that the database will never take must not hold up the others.
-    private func isolate(_ events: [(delivery: AMQPDelivery, event: CallEvent)], after error: PostgresError) async {
+    private func isolate(_ events: [RecorderInput], after error: PostgresError) async {
         guard events.count > 1 else {
-            for (delivery, _) in events { self.reject(delivery, reason: "the database refuses it: \(error)") }
+            for event in events { self.reject(event.delivery, reason: "the database refuses it: \(error)") }
             return
         }
         let middle = events.count / 2
@@ -141,11 +139,18 @@ public final class OutcomeRecorder: Service {
         _ = await self.recordUntilDone(Array(events[middle...]))
     }
 
-    private func record(_ events: [(delivery: AMQPDelivery, event: CallEvent)]) async throws {
+    private func record(_ events: [RecorderInput]) async throws {
         FailPoint.recorderReceived.reach()
-        let batch = try await self.store.record(CallReport.merge(events.lazy.map(\.event)))
-        FailPoint.recorderCommitted.reach()
+        try await self.tell(self.store.record(CallReport.merge(events.compactMap(\.callEvent))))
+        try await self.tell(self.store.record(SurveyOutcomeReport.merge(events.compactMap(\.surveyOutcome))))
+        FailPoint.recorderPublished.reach()
         self.metrics.reports.increment(by: events.count)
+        self.consuming.ack(events.map(\.delivery))
+    }
+
+    /// Tells the world what is committed.
+    private func tell(_ batch: CallStore.RecordedBatch) async throws {
+        FailPoint.recorderCommitted.reach()
         for callID in batch.unknownCalls {
             self.metrics.unknownCalls.increment()
             self.logger.notice("A report names a call that is not ours", metadata: .keys([.callID: callID.lowercased]))
@@ -167,8 +172,6 @@ public final class OutcomeRecorder: Service {
                 try CallMessages.publication(of: CallEndedHint(callID: callID), dialerID: dialerID)
             )
         }
-        FailPoint.recorderPublished.reach()
-        self.consuming.ack(events.map(\.delivery))
     }
 
     private func publish(_ events: [SurveyEvent]) async throws {

@@ -22,6 +22,9 @@ public struct WebhookConfiguration: Sendable {
     public var port: Int = 8080
     /// Larger bodies are refused with 413, in bytes.
     public var maximumBodySize: Int = 64 * 1024
+    /// Bearer tokens with which outcomes of interviews may be reported, several while they are rotated; none closes that
+    /// door.
+    public var outcomeTokens: [String] = []
 
     /// Creates settings with the defaults.
     public init() {}
@@ -31,10 +34,10 @@ public struct WebhookConfiguration: Sendable {
 ///
 /// Stateless: any number may run behind a load balancer.
 public struct WebhookServer: Service {
-    private let configuration: WebhookConfiguration
+    let configuration: WebhookConfiguration
     private let provider: any TelephonyProvider
     private let broker: AMQPConnection
-    private let logger: Logger
+    let logger: Logger
     private let onListening: @Sendable (Int) async -> Void
 
     /// Creates a server.
@@ -84,6 +87,9 @@ public struct WebhookServer: Service {
             }
             return await self.callback(request)
         }
+        router.post("/v1/calls/{call_id}/outcome") { request, context -> Response in
+            await self.surveyOutcome(request, call: context.parameters.get("call_id") ?? "")
+        }
         return router
     }
 
@@ -114,28 +120,36 @@ public struct WebhookServer: Service {
         }
         var logger = self.logger
         logger[.callID] = event.callID.lowercased
+        FailPoint.webhooksVerified.reach()
+        let answer = await self.handOver(logger: logger) { try CallMessages.publication(of: event) }
+        if answer.status == .noContent {
+            logger.debug("Took a callback", metadata: .keys([.outcome: event.status.rawValue]))
+        }
+        return answer
+    }
+
+    /// Answers only once the broker has the message.
+    func handOver(logger: Logger, _ publication: () throws -> AMQPPublication) async -> Response {
         do {
-            FailPoint.webhooksVerified.reach()
-            let publication = try CallMessages.publication(of: event)
+            let publication = try publication()
             try await self.broker.publish(
                 publication.message,
                 exchange: publication.exchange,
                 routingKey: publication.routingKey
             )
         } catch {
-            logger.warning("A callback could not be handed to the broker", metadata: .keys([.error: "\(error)"]))
+            logger.warning("A report could not be handed to the broker", metadata: .keys([.error: "\(error)"]))
             self.count("unconfirmed")
             return Self.answer(.serviceUnavailable, "try again\n")
         }
         FailPoint.webhooksPublished.reach()
-        logger.debug("Took a callback", metadata: .keys([.outcome: event.status.rawValue]))
         self.count("accepted")
         return Response(status: .noContent)
     }
 
-    private func refuse(_ status: HTTPResponse.Status, result: String, _ reason: String) -> Response {
+    func refuse(_ status: HTTPResponse.Status, result: String, _ reason: String) -> Response {
         self.count(result)
-        self.logger.warning("A callback was refused", metadata: .keys([.reason: reason]))
+        self.logger.warning("A report was refused", metadata: .keys([.reason: reason]))
         return Self.answer(status, reason + "\n")
     }
 
@@ -143,7 +157,7 @@ public struct WebhookServer: Service {
         Counter(label: "call_scheduler_webhook_callbacks_total", dimensions: [("result", result)]).increment()
     }
 
-    private static func answer(_ status: HTTPResponse.Status, _ text: String) -> Response {
+    static func answer(_ status: HTTPResponse.Status, _ text: String) -> Response {
         Response(
             status: status,
             headers: [.contentType: "text/plain; charset=utf-8"],

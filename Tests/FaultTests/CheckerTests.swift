@@ -254,7 +254,7 @@ struct CheckerTests {
         witnesses.exclusions["+19990000001"] = Self.at(2)
         let lines = witnesses.history(of: Self.callID).split(separator: "\n").map(String.init)
         let words = [
-            "operator survey draft", "operator survey running", "row      attempt 1", "provider asked",
+            "operator survey running", "row      attempt 1", "provider asked",
             "provider dials", "provider rings", "provider picked up", "operator excludes", "provider ends",
             "row      ended", "survey.completed",
         ]

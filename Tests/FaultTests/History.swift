@@ -40,10 +40,16 @@ extension Witnesses {
         if let number = attempt?.phoneNumber, let excluded = self.exclusions[number] {
             lines.append((excluded, "operator excludes the number"))
         }
+        // Of what happened all the time, only what was near.
+        let first = (lines.map(\.at).min() ?? .distantPast).addingTimeInterval(-10)
+        let last = (lines.map(\.at).filter { $0 < .distantFuture }.max() ?? .distantFuture).addingTimeInterval(10)
         if let campaign = self.campaigns.first(where: { $0.id == attempt?.campaignID }) {
-            for change in campaign.changes { lines.append((change.at, "operator \(campaign.name) \(change.status)")) }
+            for change in campaign.changes where change.at < last {
+                let isNear = change.at > first || campaign.changes.last { $0.at <= first }?.at == change.at
+                if isNear { lines.append((change.at, "operator \(campaign.name) \(change.status)")) }
+            }
         }
-        for delay in self.delays {
+        for delay in self.delays where delay.end > first && delay.start < last {
             lines.append((delay.start, "test     holds up the way to the provider until \(Self.clock(delay.end))"))
         }
         return lines.sorted { $0.at < $1.at }

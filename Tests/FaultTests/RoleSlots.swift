@@ -74,6 +74,8 @@ actor RoleSlots {
         // The second stands for a process that has not come to handle signals yet.
         case .exit(0) where slot.isToldToEnd, .signal(SIGTERM) where slot.isToldToEnd:
             break
+        case .exit(143) where slot.isToldToEnd:
+            self.log.count("could not drain in 8 s and ended at once, as documented")
         case .exit(69):
             self.log.count("gave up at start-up, as documented")
         default:

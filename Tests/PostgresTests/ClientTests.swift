@@ -11,7 +11,9 @@ struct ClientTests {
     func uniqueViolation() async throws {
         try await withClient { client in
             let table = uniqueName("t")
-            try await client.execute(PostgresStatement("create table \(table) (v text constraint once_\(table) unique)"))
+            try await client.execute(
+                PostgresStatement("create table \(table) (v text constraint once_\(table) unique)")
+            )
             let insert = PostgresStatement("insert into \(table) values ($1)")
             #expect(try await client.execute(insert, ["secret-value"]).affectedRows == 1)
             let error = await postgresError { try await client.execute(insert, ["secret-value"]) }

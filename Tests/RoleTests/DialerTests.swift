@@ -166,6 +166,43 @@ struct DialerTests {
         }
     }
 
+    @Test("an ambiguous placement whose first callback came is found as its own, when the last callback is lost")
+    func ambiguousBound() async throws {
+        try await House.run { house in
+            _ = try await Fixtures.runningCampaign(in: house.scratch.store, contacts: 1)
+            _ = try await house.selector().pass()
+            let provider = ScriptedProvider { _ throws(TelephonyError) in
+                throw TelephonyError(code: .unknown, message: "timed out")
+            }
+            try await house.withRecorder {
+                try await house.withDialer(provider: provider) { dialer in
+                    try await eventually("the attempt is unknown") {
+                        try await house.count("status = 'unknown'", in: "call_attempts") == 1
+                    }
+                    let callID = provider.placements[0].callID
+                    let event = CallEvent(
+                        callID: callID,
+                        providerCallID: "CAown",
+                        status: .answered,
+                        occurredAt: Date()
+                    )
+                    let publication = try CallMessages.publication(of: event)
+                    try await house.publisher.publish(
+                        publication.message,
+                        exchange: publication.exchange,
+                        routingKey: publication.routingKey
+                    )
+                    try await eventually("it is bound") {
+                        try await house.count("provider_call_id = 'CAown'", in: "call_attempts") == 1
+                    }
+                    provider.know(ProviderCall(providerCallID: "CAown", status: .completed, rawStatus: "completed"))
+                    try await eventually("the slot is free", within: .seconds(60)) { dialer.liveCalls == 0 }
+                }
+            }
+            #expect(try await house.count("outcome = 'completed' and error_code is null", in: "call_attempts") == 1)
+        }
+    }
+
     @Test("an ambiguous placement that nobody can find ends as lost, and is counted")
     func ambiguousLost() async throws {
         try await House.run { house in

@@ -4,11 +4,13 @@
 import AMQP
 import CallModel
 import CallQueues
+import CallStore
 import Foundation
 import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
 import Logging
+import TestBasics
 import TestSupport
 import Testing
 import Webhooks
@@ -17,11 +19,14 @@ import Webhooks
 struct WebhookTests {
     private static let signature = HTTPField.Name("X-Signature")
 
-    private static func server(_ broker: AMQPConnection) -> WebhookServer {
+    private static func server(
+        _ broker: AMQPConnection,
+        _ configuration: WebhookConfiguration = WebhookConfiguration()
+    ) -> WebhookServer {
         var logger = Logger(label: "webhooks")
         logger.logLevel = .critical
         return WebhookServer(
-            configuration: WebhookConfiguration(),
+            configuration: configuration,
             provider: ScriptedProvider(),
             broker: broker,
             logger: logger
@@ -34,10 +39,19 @@ struct WebhookTests {
         signature: String?,
         body: String
     ) async throws -> HTTPResponse.Status {
+        var headers = HTTPFields()
+        if let name = Self.signature, let signature { headers[name] = signature }
+        return try await Self.post(server, path: path, headers: headers, body)
+    }
+
+    private static func post(
+        _ server: WebhookServer,
+        path: String,
+        headers: HTTPFields,
+        _ body: String
+    ) async throws -> HTTPResponse.Status {
         let application = Application(router: server.router())
         return try await application.test(.live) { client in
-            var headers = HTTPFields()
-            if let name = Self.signature, let signature { headers[name] = signature }
             let response = try await client.execute(
                 uri: path,
                 method: .post,
@@ -77,6 +91,49 @@ struct WebhookTests {
                 body: CallID.make().lowercased
             )
             #expect(status == .serviceUnavailable)
+        }
+    }
+
+    @Test("an interview's outcome needs a valid token and a word that we know, and reaches the attempt")
+    func surveyOutcome() async throws {
+        try await House.run { house in
+            let campaign = try await Fixtures.runningCampaign(in: house.scratch.store, contacts: 1)
+            let claim = try await house.scratch.store.claim(campaign: campaign, limit: 1, leaseDuration: .seconds(60))
+            let request = claim.requests[0]
+            _ = try await house.scratch.store.beginAttempts(
+                [.init(callID: request.callID, contactID: request.contactID, expiresAt: request.expiresAt)],
+                dialerID: "d1",
+                trunk: "default",
+                margin: .seconds(10)
+            )
+            var configuration = WebhookConfiguration()
+            configuration.outcomeTokens = ["the-token-of-today", "the-one-before"]
+            let server = Self.server(house.publisher, configuration)
+            let path = "/v1/calls/\(request.callID.lowercased)/outcome"
+            func say(_ body: String, token: String?, path: String) async throws -> HTTPResponse.Status {
+                try await Self.post(
+                    server,
+                    path: path,
+                    headers: token.map { [.authorization: "Bearer " + $0] } ?? [:],
+                    body
+                )
+            }
+            let good = #"{"outcome": "refused"}"#
+            #expect(try await say(good, token: nil, path: path) == .unauthorized)
+            #expect(try await say(good, token: "the-token-of-todaz", path: path) == .unauthorized)
+            #expect(try await say(good, token: "", path: path) == .unauthorized)
+            #expect(try await say("{}", token: "the-one-before", path: path) == .badRequest)
+            #expect(try await say(#"{"outcome": "bored"}"#, token: "the-one-before", path: path) == .badRequest)
+            #expect(try await say(good, token: "the-one-before", path: "/v1/calls/7/outcome") == .badRequest)
+            #expect(try await house.publisher.queueStatus(CallTopology.callEvents).messagesReady == 0)
+            #expect(try await say(good, token: "the-token-of-today", path: path) == .noContent)
+            #expect(try await say(good, token: "the-one-before", path: path) == .noContent)
+            try await house.withRecorder {
+                try await house.report(.completed, request.callID)
+                try await eventually("the refusal counts") { try await house.count("state = 'refused'") == 1 }
+            }
+            let closed = Self.server(house.publisher, WebhookConfiguration())
+            #expect(try await Self.post(closed, path: path, headers: [:], good) == .notFound)
         }
     }
 }

@@ -1,0 +1,76 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+public import CallModel
+import Postgres
+
+extension CallStore {
+    /// Applies what conducted the interviews says: an attempt that is over changes its outcome and its contact, one that
+    /// is live remembers the outcome for its end, and an opt-out excludes the number at once. One transaction.
+    /// - Parameter reports: One report per call; merge several with ``SurveyOutcomeReport/merge(_:)``.
+    /// - Returns: What they brought.
+    /// - Throws: `PostgresError`; nothing was recorded then.
+    public func record(_ reports: [SurveyOutcomeReport]) async throws -> RecordedBatch {
+        guard !reports.isEmpty else { return RecordedBatch() }
+        return try await self.client.withTransaction { connection in
+            let result = try await connection.execute(
+                Self.recordSurveyOutcomes,
+                [reports.map(\.callID), reports.map(\.outcome.rawValue)]
+            )
+            let batch = try Self.batch(result, reported: reports.map(\.callID))
+            let numbers = Set(
+                try result.map { row in
+                    try row.decode(String?.self, at: 12)
+                }.compactMap(\.self)
+            ).sorted()
+            if !numbers.isEmpty {
+                try await connection.execute(Self.insertExclusions, [numbers, "opted out during a call", "api"])
+                try await connection.execute(Self.excludeContacts, [numbers])
+            }
+            return batch
+        }
+    }
+
+    /// `$1` call ids, `$2` outcomes. The columns are those of `recordReports`, and the number of who opted out.
+    private static let recordSurveyOutcomes = PostgresStatement(
+        name: "record_survey_outcomes",
+        """
+        with report as materialized (
+            select * from unnest($1::uuid[], $2::text[]) as r (call_id, outcome))
+        , before as materialized (
+            select a.id, a.call_id, a.ended_at, a.outcome, a.survey_outcome
+            from call_attempts a
+            where a.call_id = any ($1::uuid[])
+            order by a.call_id
+            for no key update)
+        , merged as materialized (
+            select b.id, b.outcome as old_outcome,
+                -- The strongest of the two, so that the order does not matter.
+                (array['completed', 'refused', 'opt_out'])[greatest(
+                    array_position(array['completed', 'refused', 'opt_out'], b.survey_outcome),
+                    array_position(array['completed', 'refused', 'opt_out'], r.outcome))] as survey_outcome,
+                b.survey_outcome is distinct from r.outcome as is_stronger
+            from before b
+            join report r on r.call_id = b.call_id)
+        , applied as (
+            update call_attempts a
+            set survey_outcome = m.survey_outcome,
+                outcome = case
+                    when a.ended_at is null then null
+                    when m.survey_outcome = 'completed' then 'completed'
+                    else 'refused'
+                end
+            from merged m
+            where a.id = m.id and a.call_id = any ($1::uuid[])
+            returning a.call_id, a.contact_id, a.campaign_id, a.dialer_id, a.ended_at, a.outcome, a.phone_number,
+                a.survey_outcome, m.is_stronger, m.old_outcome, false as is_permanent)
+        \(CallStore.settleContacts)
+        select p.call_id, p.dialer_id, p.ended_at is not null, p.is_stronger,
+            case when p.ended_at is not null and p.outcome is distinct from p.old_outcome then p.outcome end,
+            s.event_id, s.kind, s.contact_id, s.campaign_id, s.external_contact_id, s.attempts::bigint, s.occurred_at,
+            case when p.survey_outcome = 'opt_out' then p.phone_number end
+        from applied p
+        left join announced s on s.call_id = p.call_id
+        """
+    )
+}

@@ -1,0 +1,82 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import CallModel
+import CallQueues
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+import Observability
+
+/// What a client sends to `POST /v1/calls/{call_id}/outcome`.
+private struct SurveyOutcomeBody: Decodable {
+    let outcome: SurveyOutcomeReport.Outcome
+    /// Repeated with a repeated request, if the client wants to; the outcome is idempotent either way.
+    let eventID: UUID?
+    let occurredAt: Date?
+
+    enum CodingKeys: String, CodingKey {
+        case outcome
+        case eventID = "event_id"
+        case occurredAt = "occurred_at"
+    }
+}
+
+extension WebhookServer {
+    /// Takes the word of whoever conducted the interview. Allowed before and after the provider's end.
+    func surveyOutcome(_ request: Request, call: String) async -> Response {
+        guard !self.configuration.outcomeTokens.isEmpty else {
+            return Self.answer(.notFound, "reporting outcomes is not configured here: set WEBHOOK_OUTCOME_TOKEN\n")
+        }
+        guard self.isAuthorized(request.headers[.authorization]) else {
+            return self.refuse(.unauthorized, result: "unauthorized", "the Authorization header holds no valid token")
+        }
+        guard let callID = UUID(uuidString: call) else {
+            return self.refuse(.badRequest, result: "malformed", "call_id in the path is no UUID")
+        }
+        let body: ByteBuffer
+        do {
+            body = try await request.body.collect(upTo: self.configuration.maximumBodySize)
+        } catch {
+            return self.refuse(.contentTooLarge, result: "too_large", "body is too large or was cut off")
+        }
+        let content: SurveyOutcomeBody
+        do {
+            content = try MessageCoding.decode(
+                SurveyOutcomeBody.self,
+                from: Array(body.readableBytesView),
+                messageType: SurveyOutcomeReport.messageType,
+                expectedType: SurveyOutcomeReport.messageType
+            )
+        } catch {
+            let words = SurveyOutcomeReport.Outcome.allCases.map(\.rawValue).joined(separator: ", ")
+            return self.refuse(.badRequest, result: "malformed", "\(error.reason); outcome is one of \(words)")
+        }
+        let report = SurveyOutcomeReport(
+            eventID: content.eventID ?? CallID.make(),
+            callID: callID,
+            outcome: content.outcome,
+            occurredAt: content.occurredAt ?? Date()
+        )
+        var logger = self.logger
+        logger[.callID] = callID.lowercased
+        return await self.handOver(logger: logger) { try CallMessages.publication(of: report) }
+    }
+
+    /// Compares in a time that does not tell how much of a token was right.
+    private func isAuthorized(_ header: String?) -> Bool {
+        let prefix = "Bearer "
+        guard let header, header.hasPrefix(prefix) else { return false }
+        let given = Array(header.utf8.dropFirst(prefix.utf8.count))
+        var isValid = false
+        for token in self.configuration.outcomeTokens {
+            let expected = Array(token.utf8)
+            var difference = UInt8(given.count == expected.count ? 0 : 1)
+            for index in expected.indices { difference |= expected[index] ^ (index < given.count ? given[index] : 0) }
+            if difference == 0 { isValid = true }
+        }
+        return isValid
+    }
+}
