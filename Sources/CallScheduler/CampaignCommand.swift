@@ -11,7 +11,7 @@ struct CampaignCommand: ParsableCommand {
         commandName: "campaign",
         abstract: "Create campaigns, look at them, start and stop them.",
         subcommands: [
-            Create.self, Set.self, List.self, Show.self, Start.self, Pause.self, Resume.self, Cancel.self,
+            Create.self, Set.self, List.self, Show.self, Why.self, Start.self, Pause.self, Resume.self, Cancel.self,
         ]
     )
 

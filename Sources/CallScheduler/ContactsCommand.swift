@@ -9,8 +9,8 @@ import Foundation
 struct ContactsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "contacts",
-        abstract: "Load contacts.",
-        subcommands: [Import.self]
+        abstract: "Load contacts, and ask why one is called or is not.",
+        subcommands: [Import.self, Why.self]
     )
 
     struct Import: AsyncParsableCommand {

@@ -28,7 +28,8 @@ struct PlacingTests {
             #expect(
                 request.form == [
                     ["To", Fixture.to], ["From", Fixture.from],
-                    ["Url", "https://survey.example.org/answer?language=en"], ["Method", "POST"],
+                    ["Url", "https://survey.example.org/answer?language=en&call_id=\(callID.lowercased)"],
+                    ["Method", "POST"],
                     [
                         "StatusCallback",
                         "https://calls.example.org/v1/callbacks/twilio?call_id=\(callID.lowercased)#rc=5&rp=all",
@@ -39,6 +40,25 @@ struct PlacingTests {
                     ["Timeout", "30"], ["TimeLimit", "600"], ["MachineDetection", "Enable"],
                 ]
             )
+        }
+    }
+
+    @Test(
+        "the answer URL gets the call's id, wherever its query stands",
+        arguments: [
+            ("https://x.org/a", "https://x.org/a?call_id=ID"), ("https://x.org/a?", "https://x.org/a?call_id=ID"),
+            ("https://x.org/a?b=c", "https://x.org/a?b=c&call_id=ID"),
+            ("https://x.org/a?b=c#rc=2", "https://x.org/a?b=c&call_id=ID#rc=2"),
+            ("https://x.org/#d", "https://x.org/?call_id=ID#d"),
+        ]
+    )
+    func answerURL(given: String, expected: String) async throws {
+        let callID = UUID()
+        try await StubProvider.run(script: { _ in Fixture.created }) { stub in
+            try await Fixture.withProvider(baseURL: stub.url) { provider in
+                _ = try await provider.place(Fixture.callRequest(callID: callID, answerURL: given))
+            }
+            #expect(stub.requests.first?.values("Url") == [expected.replacing("ID", with: callID.lowercased)])
         }
     }
 

@@ -69,7 +69,7 @@ public struct TwilioProvider: TelephonyProvider {
         var form: [(name: String, value: String)] = [
             ("To", request.to.e164),
             ("From", request.from.e164),
-            ("Url", request.answerURL),
+            ("Url", Self.answerURL(request)),
             ("Method", "POST"),
             ("StatusCallback", self.statusCallbackURL(callID: request.callID)),
             ("StatusCallbackMethod", "POST"),
@@ -185,6 +185,14 @@ public struct TwilioProvider: TelephonyProvider {
     /// The fragment is for the provider: repeat a callback up to five times, whatever went wrong with it.
     private func statusCallbackURL(callID: UUID) -> String {
         self.configuration.callbackBaseURL + Self.callbackPath + "?call_id=\(callID.lowercased)#rc=5&rp=all"
+    }
+
+    /// The campaign's answer URL with the call's id, under which whatever conducts the interview reports its outcome.
+    private static func answerURL(_ request: CallRequest) -> String {
+        let parts = request.answerURL.split(separator: "#", maxSplits: 1, omittingEmptySubsequences: false)
+        let separator = parts[0].contains("?") ? (parts[0].hasSuffix("?") || parts[0].hasSuffix("&") ? "" : "&") : "?"
+        let fragment = parts.count > 1 ? "#" + parts[1] : ""
+        return parts[0] + separator + "call_id=" + request.callID.lowercased + fragment
     }
 
     private func list(

@@ -1,0 +1,130 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import CallModel
+import CallStore
+import Foundation
+
+extension ContactsCommand {
+    struct Why: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Explain why a contact is called, or is not, rule by rule, and when it could be next."
+        )
+        @OptionGroup var common: CommonOptions
+        @OptionGroup var output: OutputOptions
+        @Argument(help: "Its number (E.164) or its id.") var contact: String
+        @Option(help: "Only in this campaign.") var campaign: String?
+
+        private struct View: Encodable {
+            let contactID: String
+            let campaign: String
+            let timeZone: String
+            let rules: [CallStore.ContactExplanation.Rule]
+            let nextPossible: Date?
+            let blocker: String?
+        }
+
+        func run() async throws {
+            let id = UUID(uuidString: self.contact)
+            let number = try? PhoneNumber(self.contact)
+            guard id != nil || number != nil else {
+                throw UsageFault("'\(self.contact)' is neither a number like +4930123456 nor a contact's id")
+            }
+            let explanations = try await self.common.withStore {
+                if let campaign = self.campaign { _ = try await $0.campaign(named: campaign) }
+                return try await $0.explainContacts(phoneNumber: number, id: id, campaign: self.campaign)
+            }
+            guard !explanations.isEmpty else {
+                throw UsageFault(
+                    "no \(self.campaign.map { "contact of campaign '\($0)'" } ?? "contact") is \(self.contact)"
+                )
+            }
+            if self.output.json {
+                try Console.json(
+                    explanations.map {
+                        View(
+                            contactID: $0.contactID.lowercased,
+                            campaign: $0.campaign,
+                            timeZone: $0.timeZone,
+                            rules: $0.rules,
+                            nextPossible: $0.nextPossible,
+                            blocker: $0.blocker
+                        )
+                    }
+                )
+            } else {
+                for explanation in explanations { Self.print(explanation) }
+            }
+        }
+
+        private static func print(_ explanation: CallStore.ContactExplanation) {
+            Console.line("contact \(explanation.contactID.lowercased) in campaign \(explanation.campaign)")
+            for rule in explanation.rules {
+                let name = rule.rule.padding(toLength: 20, withPad: " ", startingAt: 0)
+                Console.line("  \(rule.passed ? "yes" : "NO ") \(name) \(rule.detail)")
+            }
+            let waits = explanation.rules.filter { !$0.passed && ["no call under way", "number free"].contains($0.rule) }
+            if let wait = waits.first, explanation.blocker == nil {
+                Console.line("  not while a call is under way: \(wait.detail)")
+                return
+            }
+            switch (explanation.nextPossible, explanation.blocker) {
+            case (nil, let blocker): Console.line("  never again: \(blocker ?? "no time is left before the end date")")
+            case (let next?, nil) where next <= Date(): Console.line("  it can be called now")
+            case (let next?, nil): Console.line("  next possible at \(Self.clock(next, explanation.timeZone))")
+            case (let next?, let blocker?):
+                Console.line("  not before this changes: \(blocker)")
+                Console.line("  then at \(Self.clock(max(next, Date()), explanation.timeZone)) or later")
+            }
+        }
+
+        private static func clock(_ date: Date, _ zone: String) -> String {
+            let local = Date.ISO8601FormatStyle(timeZone: TimeZone(identifier: zone) ?? .gmt).year().month().day()
+                .time(includingFractionalSeconds: false).timeZone(separator: .colon)
+            return "\(date.formatted(local)) in \(zone)"
+        }
+    }
+}
+
+extension CampaignCommand {
+    struct Why: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show where a campaign's contacts stand, and what keeps calls from being made."
+        )
+        @OptionGroup var common: CommonOptions
+        @OptionGroup var output: OutputOptions
+        @Argument(help: "The campaign.") var name: String
+
+        func run() async throws {
+            let funnel = try await self.common.withStore { try await $0.explainCampaign(named: self.name) }
+            if self.output.json {
+                try Console.json(funnel)
+                return
+            }
+            let notOver = funnel.all - funnel.over
+            let wanted = notOver - funnel.excluded
+            let free = wanted - funnel.dialing - funnel.queued
+            let due = free - funnel.resting
+            Console.table(
+                ["CONTACTS", "#COUNT", "NOT AMONG THEM"],
+                [
+                    ["all", "\(funnel.all)", ""],
+                    ["story not over", "\(notOver)", "\(funnel.over) completed, refused or out of attempts"],
+                    ["not excluded", "\(wanted)", "\(funnel.excluded) excluded"],
+                    ["no call under way", "\(free)", "\(funnel.dialing) being called, \(funnel.queued) queued"],
+                    ["due", "\(due)", "\(funnel.resting) rest" + Self.next(funnel)],
+                    ["window open", "\(funnel.callable)", "\(funnel.windowClosed) where it is closed"],
+                ]
+            )
+            Console.line(
+                funnel.headroom.map { "the campaign's own cap leaves room for \($0) calls" } ?? "no cap of its own"
+            )
+            Console.line(funnel.obstacle.map { "nothing more is dialed because \($0)" } ?? "calls are being made")
+        }
+
+        private static func next(_ funnel: CallStore.CampaignFunnel) -> String {
+            funnel.nextDue.map { ", the next until \($0.formatted(.iso8601))" } ?? ""
+        }
+    }
+}
