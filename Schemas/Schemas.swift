@@ -33,6 +33,11 @@ public enum Schemas {
                 name: "survey_outcomes",
                 sql: Self.text(PackageResources._002_survey_outcomes_sql)
             ),
+            Migration(
+                number: 3,
+                name: "retry_by_outcome",
+                sql: Self.text(PackageResources._003_retry_by_outcome_sql)
+            ),
         ]
     }
 

@@ -49,6 +49,10 @@ public struct CampaignSettings: Sendable, Equatable {
     public var maximumAttempts: Int = 3
     /// Minutes between the end of an attempt and the next one.
     public var retryIntervalMinutes: Int = 60
+    /// The same by outcome, where it differs. `completed` and `refused` are never retried.
+    public var retryMinutes: [CallOutcome: Int] = [:]
+    /// Up to this share of the pause is added, different for each call, 0 to 100 percent.
+    public var retryJitterPercent: Int = 0
     /// The daily calling window; nil calls at any time.
     public var window: LocalTimeWindow? = LocalTimeWindow.standard
     /// ISO weekdays, 1 is Monday.
@@ -87,6 +91,14 @@ public struct CampaignSettings: Sendable, Equatable {
         check(!self.name.isEmpty && self.name.count <= 100, "name: must have 1 to 100 characters")
         check(1...15 ~= self.maximumAttempts, "max-attempts: \(self.maximumAttempts) is not in 1…15")
         check(0...525_600 ~= self.retryIntervalMinutes, "retry-interval-minutes: must be 0…525600")
+        for (outcome, minutes) in self.retryMinutes.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+            check(0...525_600 ~= minutes, "retry-after: \(outcome.rawValue): \(minutes) is not in 0…525600 minutes")
+            check(
+                ![.completed, .refused].contains(outcome),
+                "retry-after: \(outcome.rawValue) ends a contact's story and is never retried"
+            )
+        }
+        check(0...100 ~= self.retryJitterPercent, "retry-jitter-percent: must be 0…100")
         check(!self.callDays.isEmpty, "call-days: no day is left to call on")
         check(self.callDays.allSatisfy { 1...7 ~= $0 }, "call-days: weekdays are 1 (Monday) to 7 (Sunday)")
         check(TimeZone(identifier: self.timeZone) != nil, "time-zone: '\(self.timeZone)' is not an IANA time zone")

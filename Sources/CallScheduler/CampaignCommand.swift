@@ -26,6 +26,15 @@ struct CampaignCommand: ParsableCommand {
         @Option(help: "ISO weekdays to call on, e.g. 1,2,3,4,5; 1 is Monday.") var callDays = "1,2,3,4,5,6,7"
         @Option(help: "Attempts per contact, 1…15.") var maxAttempts = 3
         @Option(help: "Minutes between the end of an attempt and the next one, 0…525600.") var retryIntervalMinutes = 60
+        @Option(
+            help: ArgumentHelp(
+                "The same after one outcome: no_answer, busy, failed or answering_machine. May be repeated.",
+                valueName: "OUTCOME=MINUTES"
+            )
+        )
+        var retryAfter: [String] = []
+        @Option(help: "Up to this share is added to each pause, so that contacts do not come back all at once, 0…100.")
+        var retryJitterPercent = 0
         @Option(help: "Whose dialers call.") var trunk = "default"
         @Option(help: "Higher goes first.") var priority = 0
         @Option(help: "Calls of this campaign at once, at most.") var maxConcurrentCalls: Int?
@@ -62,6 +71,8 @@ struct CampaignCommand: ParsableCommand {
             settings.priority = self.priority
             settings.maximumAttempts = self.maxAttempts
             settings.retryIntervalMinutes = self.retryIntervalMinutes
+            settings.retryMinutes = self.retryMinutes(&faults)
+            settings.retryJitterPercent = self.retryJitterPercent
             settings.maximumConcurrentCalls = self.maxConcurrentCalls
             settings.ringTimeoutSeconds = self.ringTimeoutSeconds
             settings.maximumCallSeconds = self.maxCallSeconds
@@ -85,6 +96,19 @@ struct CampaignCommand: ParsableCommand {
             faults += settings.faults()
             guard faults.isEmpty else { throw UsageFault(faults.joined(separator: "\n")) }
             return settings
+        }
+
+        private func retryMinutes(_ faults: inout [String]) -> [CallOutcome: Int] {
+            var minutes: [CallOutcome: Int] = [:]
+            for text in self.retryAfter {
+                let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+                guard parts.count == 2, let outcome = CallOutcome(rawValue: parts[0]), let value = Int(parts[1]) else {
+                    faults.append("retry-after: '\(text)' is not an outcome and minutes, like busy=15")
+                    continue
+                }
+                minutes[outcome] = value
+            }
+            return minutes
         }
 
         private static func date(_ text: String?, _ option: String, _ faults: inout [String]) -> Date? {
@@ -213,6 +237,8 @@ struct CampaignView: Encodable {
     let priority: Int
     let maxAttempts: Int
     let retryIntervalMinutes: Int
+    let retryMinutes: [String: Int]
+    let retryJitterPercent: Int
     let window: String?
     let callDays: [Int]
     let timeZone: String
@@ -237,6 +263,8 @@ struct CampaignView: Encodable {
         self.priority = settings.priority
         self.maxAttempts = settings.maximumAttempts
         self.retryIntervalMinutes = settings.retryIntervalMinutes
+        self.retryMinutes = Dictionary(uniqueKeysWithValues: settings.retryMinutes.map { ($0.key.rawValue, $0.value) })
+        self.retryJitterPercent = settings.retryJitterPercent
         self.window = settings.window?.description
         self.callDays = settings.callDays
         self.timeZone = settings.timeZone
@@ -257,6 +285,13 @@ struct CampaignView: Encodable {
             ["trunk paused", self.trunkPausedReason ?? "no"], ["language", self.language],
             ["priority", String(self.priority)], ["max attempts", String(self.maxAttempts)],
             ["retry interval", "\(self.retryIntervalMinutes) min"],
+            [
+                "retry after",
+                self.retryMinutes.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value) min" }.joined(
+                    separator: ", "
+                ),
+            ],
+            ["retry jitter", "\(self.retryJitterPercent) %"],
             ["window", self.window ?? "any time"],
             ["call days", self.callDays.map(String.init).joined(separator: ",")],
             ["time zone", self.timeZone],

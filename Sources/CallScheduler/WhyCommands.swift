@@ -64,7 +64,9 @@ extension ContactsCommand {
                 let name = rule.rule.padding(toLength: 20, withPad: " ", startingAt: 0)
                 Console.line("  \(rule.passed ? "yes" : "NO ") \(name) \(rule.detail)")
             }
-            let waits = explanation.rules.filter { !$0.passed && ["no call under way", "number free"].contains($0.rule) }
+            let waits = explanation.rules.filter {
+                !$0.passed && ["no call under way", "number free"].contains($0.rule)
+            }
             if let wait = waits.first, explanation.blocker == nil {
                 Console.line("  not while a call is under way: \(wait.detail)")
                 return

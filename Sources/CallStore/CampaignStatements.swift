@@ -11,9 +11,10 @@ extension CallStore {
             insert into campaigns (
                 name, language, trunk, priority, max_attempts, retry_interval_minutes,
                 allowed_call_start_local, allowed_call_end_local, call_days, time_zone, max_concurrent_calls,
-                ring_timeout_seconds, max_call_seconds, detects_machines, caller_id, answer_url, starts_at, ends_at)
+                ring_timeout_seconds, max_call_seconds, detects_machines, caller_id, answer_url, starts_at, ends_at,
+                retry_minutes, retry_jitter_percent)
             values ($1, $2, $3, $4::bigint, $5::bigint, $6::bigint, $7::text::time, $8::text::time, $9, $10,
-                $11::bigint, $12::bigint, $13::bigint, $14, $15, $16, $17, $18)
+                $11::bigint, $12::bigint, $13::bigint, $14, $15, $16, $17, $18, $19::text::jsonb, $20::bigint)
             returning id)
         , history as (
             insert into campaign_changes (campaign_id, status, actor)
@@ -27,7 +28,8 @@ extension CallStore {
         """
         select c.id, c.name, c.status, c.status_reason, c.status_changed_at, c.language, c.trunk,
             c.priority::bigint as priority, c.max_attempts::bigint as max_attempts,
-            c.retry_interval_minutes::bigint as retry_interval_minutes,
+            c.retry_interval_minutes::bigint as retry_interval_minutes, c.retry_minutes::text as retry_minutes,
+            c.retry_jitter_percent::bigint as retry_jitter_percent,
             to_char(c.allowed_call_start_local, 'HH24:MI') as window_start,
             to_char(c.allowed_call_end_local, 'HH24:MI') as window_end,
             c.call_days, c.time_zone, c.max_concurrent_calls::bigint as max_concurrent_calls,

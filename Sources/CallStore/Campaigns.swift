@@ -37,6 +37,7 @@ extension CallStore {
     /// Stores a new campaign as a draft.
     /// - Throws: ``StoreError`` with code `alreadyExists`.
     public func createCampaign(_ settings: CampaignSettings) async throws -> UUID {
+        let retryMinutes = Dictionary(uniqueKeysWithValues: settings.retryMinutes.map { ($0.key.rawValue, $0.value) })
         do {
             let result = try await self.client.execute(
                 Self.insertCampaign,
@@ -46,6 +47,8 @@ extension CallStore {
                     settings.callDays.map { Int16($0) }, settings.timeZone, settings.maximumConcurrentCalls,
                     settings.ringTimeoutSeconds, settings.maximumCallSeconds, settings.detectsMachines,
                     settings.callerID?.e164, settings.answerURL, settings.startsAt, settings.endsAt,
+                    String(decoding: try JSONEncoder().encode(retryMinutes), as: UTF8.self),
+                    settings.retryJitterPercent,
                 ]
             )
             guard let id = try result.first?.decode(UUID.self, at: 0) else {
@@ -157,6 +160,16 @@ extension CallStore {
         }
     }
 
+    private static func outcome(_ text: String) throws -> CallOutcome {
+        guard let outcome = CallOutcome(rawValue: text) else {
+            throw StoreError(
+                code: .schemaMismatch,
+                message: "campaigns.retry_minutes names '\(text)', which is unknown here"
+            )
+        }
+        return outcome
+    }
+
     private static func campaign(_ row: PostgresRow) throws -> Campaign {
         var settings = CampaignSettings(
             name: try row.decode(named: "name"),
@@ -167,6 +180,11 @@ extension CallStore {
         settings.priority = try row.decode(named: "priority")
         settings.maximumAttempts = try row.decode(named: "max_attempts")
         settings.retryIntervalMinutes = try row.decode(named: "retry_interval_minutes")
+        let retryMinutes = Data(try row.decode(String.self, named: "retry_minutes").utf8)
+        for (outcome, minutes) in try JSONDecoder().decode([String: Int].self, from: retryMinutes) {
+            settings.retryMinutes[try Self.outcome(outcome)] = minutes
+        }
+        settings.retryJitterPercent = try row.decode(named: "retry_jitter_percent")
         let start = try row.decode(String?.self, named: "window_start")
         let end = try row.decode(String?.self, named: "window_end")
         if let start, let end {

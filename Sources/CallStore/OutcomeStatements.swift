@@ -23,7 +23,10 @@ extension CallStore {
                     when c.state in ('completed', 'refused', 'excluded') or e.outcome in ('completed', 'refused')
                         or e.is_permanent or c.attempts_count >= k.max_attempts
                         then null
-                    else e.ended_at + make_interval(mins => k.retry_interval_minutes)
+                    else e.ended_at
+                        + make_interval(mins => coalesce((k.retry_minutes ->> e.outcome)::int, k.retry_interval_minutes))
+                        -- The share comes from the call's id, so that a repeated report computes the same.
+                        * (1 + k.retry_jitter_percent / 100.0 * (hashtext(e.call_id::text) & 65535) / 65535.0)
                 end,
                 last_outcome = e.outcome,
                 prior_state = null,

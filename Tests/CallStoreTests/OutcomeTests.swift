@@ -11,11 +11,16 @@ import Testing
 @Suite(.timeLimit(.minutes(3)))
 struct OutcomeTests {
     /// A placed call.
-    private static func place(_ scratch: Scratch, maximumAttempts: Int = 3) async throws -> UUID {
+    private static func place(
+        _ scratch: Scratch,
+        maximumAttempts: Int = 3,
+        _ change: (inout CampaignSettings) -> Void = { _ in }
+    ) async throws -> UUID {
         let name = "c" + String(UInt32.random(in: 0...UInt32.max))
         let first = Int.random(in: 0..<9_000_000)
         let campaign = try await Fixtures.runningCampaign(in: scratch.store, name: name, contacts: 1, first: first) {
             $0.maximumAttempts = maximumAttempts
+            change(&$0)
         }
         let request = try await scratch.store
             .claim(campaign: campaign, limit: 1, leaseDuration: .seconds(60)).requests[0]
@@ -104,6 +109,32 @@ struct OutcomeTests {
             let last = try await Self.place(scratch, maximumAttempts: 1)
             let batch = try await Self.record(scratch, [Self.event(last, .busy)])
             #expect(batch.surveyEvents.map(\.kind) == [.notReached])
+        }
+    }
+
+    @Test(
+        "the pause depends on the outcome, and the jitter only adds to it",
+        arguments: [(CallStatus.busy, 15), (.noAnswer, 240), (.failed, 60)]
+    )
+    func retryByOutcome(status: CallStatus, minutes: Int) async throws {
+        try await Scratch.run { scratch in
+            for jitter in [0, 50] {
+                let callID = try await Self.place(scratch) {
+                    $0.retryMinutes = [.busy: 15, .noAnswer: 240]
+                    $0.retryJitterPercent = jitter
+                }
+                _ = try await Self.record(scratch, [Self.event(callID, status)])
+                let pause = try await scratch.value(
+                    """
+                    select extract(epoch from c.next_attempt_at - a.ended_at)::float8 / 60
+                    from contacts c join call_attempts a on a.contact_id = c.id where a.call_id = $1
+                    """,
+                    [callID],
+                    as: Double.self
+                )
+                let longest = Double(minutes) * (1 + Double(jitter) / 100)
+                #expect(pause >= Double(minutes) - 0.001 && pause <= longest + 0.001, "\(pause) minutes")
+            }
         }
     }
 
