@@ -83,6 +83,7 @@ let package = Package(
                 .embedInCode("Postgres/0001_campaigns_contacts_attempts.sql"),
                 .embedInCode("Postgres/0002_survey_outcomes.sql"),
                 .embedInCode("Postgres/0003_retry_by_outcome.sql"),
+                .embedInCode("Postgres/0004_weekly_windows.sql"),
                 .embedInCode("Messages/dial-request.v1.json"),
                 .embedInCode("Messages/call-event.v1.json"),
                 .embedInCode("Messages/survey-event.v1.json"),

@@ -38,6 +38,11 @@ public enum Schemas {
                 name: "retry_by_outcome",
                 sql: Self.text(PackageResources._003_retry_by_outcome_sql)
             ),
+            Migration(
+                number: 4,
+                name: "weekly_windows",
+                sql: Self.text(PackageResources._004_weekly_windows_sql)
+            ),
         ]
     }
 

@@ -55,6 +55,8 @@ public struct CampaignSettings: Sendable, Equatable {
     public var retryJitterPercent: Int = 0
     /// The daily calling window; nil calls at any time.
     public var window: LocalTimeWindow? = LocalTimeWindow.standard
+    /// Several windows a day, or different ones by weekday; stands in place of the one window and the weekdays.
+    public var week: CallingWeek?
     /// ISO weekdays, 1 is Monday.
     public var callDays: [Int] = Array(1...7)
     /// The IANA zone of contacts that have none of their own.
@@ -99,6 +101,7 @@ public struct CampaignSettings: Sendable, Equatable {
             )
         }
         check(0...100 ~= self.retryJitterPercent, "retry-jitter-percent: must be 0…100")
+        check(self.week?.ranges.isEmpty != true, "window: no day is left to call on")
         check(!self.callDays.isEmpty, "call-days: no day is left to call on")
         check(self.callDays.allSatisfy { 1...7 ~= $0 }, "call-days: weekdays are 1 (Monday) to 7 (Sunday)")
         check(TimeZone(identifier: self.timeZone) != nil, "time-zone: '\(self.timeZone)' is not an IANA time zone")

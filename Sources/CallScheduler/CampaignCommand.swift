@@ -20,8 +20,14 @@ struct CampaignCommand: ParsableCommand {
         @OptionGroup var common: CommonOptions
         @Argument(help: "The unique name.") var name: String
         @Option(help: "IANA zone of contacts that have none of their own, e.g. Europe/Berlin.") var timeZone: String?
-        @Option(help: "Daily calling window in local time, half-open; may cross midnight.")
-        var window = "09:00-20:00"
+        @Option(
+            help: ArgumentHelp(
+                "Calling window in local time, half-open; may cross midnight. May be repeated, with weekdays in front if "
+                    + "they differ: --window '1-5 10:00-13:00' --window '1-5 14:00-20:00' --window '6 10:00-19:00'.",
+                valueName: "WINDOW"
+            )
+        )
+        var window: [String] = ["09:00-20:00"]
         @Flag(help: "Call at any time of day instead of in a window.") var anyTime = false
         @Option(help: "ISO weekdays to call on, e.g. 1,2,3,4,5; 1 is Monday.") var callDays = "1,2,3,4,5,6,7"
         @Option(help: "Attempts per contact, 1…15.") var maxAttempts = 3
@@ -78,12 +84,18 @@ struct CampaignCommand: ParsableCommand {
             settings.maximumCallSeconds = self.maxCallSeconds
             settings.answerURL = self.answerUrl
             settings.detectsMachines = self.detectMachines
+            settings.callDays = self.callDays.split(separator: ",").map { Int($0) ?? 0 }
             do {
-                settings.window = self.anyTime ? nil : try LocalTimeWindow(self.window)
+                if self.anyTime {
+                    settings.window = nil
+                } else if self.window.count == 1, !self.window[0].contains(" ") {
+                    settings.window = try LocalTimeWindow(self.window[0])
+                } else if settings.callDays.allSatisfy({ 1...7 ~= $0 }) {
+                    settings.week = try CallingWeek(windows: self.window, weekdays: settings.callDays)
+                }
             } catch {
                 faults.append("window: \(error)")
             }
-            settings.callDays = self.callDays.split(separator: ",").map { Int($0) ?? 0 }
             if let callerId = self.callerId {
                 do {
                     settings.callerID = try PhoneNumber(callerId)
@@ -160,7 +172,8 @@ struct CampaignCommand: ParsableCommand {
                     campaigns.map { campaign in
                         [
                             campaign.settings.name, campaign.status.rawValue, campaign.settings.trunk,
-                            String(campaign.settings.priority), campaign.settings.window?.description ?? "any time",
+                            String(campaign.settings.priority),
+                            campaign.settings.week?.description ?? campaign.settings.window?.description ?? "any time",
                             campaign.settings.timeZone, campaign.trunkPausedReason ?? campaign.statusReason ?? "",
                         ]
                     }
@@ -240,6 +253,7 @@ struct CampaignView: Encodable {
     let retryMinutes: [String: Int]
     let retryJitterPercent: Int
     let window: String?
+    private let isWeekly: Bool
     let callDays: [Int]
     let timeZone: String
     let maxConcurrentCalls: Int?
@@ -265,7 +279,8 @@ struct CampaignView: Encodable {
         self.retryIntervalMinutes = settings.retryIntervalMinutes
         self.retryMinutes = Dictionary(uniqueKeysWithValues: settings.retryMinutes.map { ($0.key.rawValue, $0.value) })
         self.retryJitterPercent = settings.retryJitterPercent
-        self.window = settings.window?.description
+        self.window = settings.week?.description ?? settings.window?.description
+        self.isWeekly = settings.week != nil
         self.callDays = settings.callDays
         self.timeZone = settings.timeZone
         self.maxConcurrentCalls = settings.maximumConcurrentCalls
@@ -293,7 +308,7 @@ struct CampaignView: Encodable {
             ],
             ["retry jitter", "\(self.retryJitterPercent) %"],
             ["window", self.window ?? "any time"],
-            ["call days", self.callDays.map(String.init).joined(separator: ",")],
+            ["call days", self.isWeekly ? "as in the window" : self.callDays.map(String.init).joined(separator: ",")],
             ["time zone", self.timeZone],
             ["max concurrent calls", self.maxConcurrentCalls.map(String.init) ?? "the trunk's"],
             ["ring timeout", "\(self.ringTimeoutSeconds) s"], ["longest call", "\(self.maxCallSeconds) s"],

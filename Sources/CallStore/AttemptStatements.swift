@@ -36,9 +36,11 @@ extension CallStore {
                         then 'trunk_paused'
                     when c.attempts_count >= k.max_attempts then 'attempts_used_up'
                     -- A second is for the way to the provider.
-                    when coalesce(call_window_closes_at(
-                        k.allowed_call_start_local, k.allowed_call_end_local, k.call_days,
-                        coalesce(c.time_zone, k.time_zone), now()) < now() + interval '1 second', true)
+                    when coalesce(
+                        call_window_closes_at(
+                            k.calling_week, k.blocked_dates, coalesce(c.time_zone, k.time_zone), now())
+                            < now() + interval '1 second',
+                        true)
                         then 'window_closed'
                     when r.expires_at <= now() then 'request_expired'
                     when k.caller_id is null or k.answer_url is null then 'campaign_incomplete'
@@ -143,8 +145,7 @@ extension CallStore {
         where a.call_id = any ($1::uuid[]) and a.ended_at is null and a.status in ('placed', 'unknown')
             and (k.status <> 'running' or t.paused_at is not null or c.state = 'excluded'
                 or call_window_closes_at(
-                    k.allowed_call_start_local, k.allowed_call_end_local, k.call_days,
-                    coalesce(c.time_zone, k.time_zone), now()) is null
+                    k.calling_week, k.blocked_dates, coalesce(c.time_zone, k.time_zone), now()) is null
                 or exists (select from exclusion_list_entries e where e.phone_number = a.phone_number))
         """
     )

@@ -81,8 +81,7 @@ extension CallStore {
             select k.*, t.paused_reason from campaigns k left join trunks t on t.name = k.trunk where k.name = $1)
         , zones as materialized (
             select z.time_zone, call_window_closes_at(
-                k.allowed_call_start_local, k.allowed_call_end_local, k.call_days,
-                coalesce(nullif(z.time_zone, ''), k.time_zone), now()) is not null as is_open
+                k.calling_week, k.blocked_dates, coalesce(nullif(z.time_zone, ''), k.time_zone), now()) is not null as is_open
             from campaign k
             join campaign_time_zones z on z.campaign_id = k.id)
         , standing as (

@@ -48,7 +48,7 @@ extension CallStore {
                     settings.ringTimeoutSeconds, settings.maximumCallSeconds, settings.detectsMachines,
                     settings.callerID?.e164, settings.answerURL, settings.startsAt, settings.endsAt,
                     String(decoding: try JSONEncoder().encode(retryMinutes), as: UTF8.self),
-                    settings.retryJitterPercent,
+                    settings.retryJitterPercent, settings.week?.multirange,
                 ]
             )
             guard let id = try result.first?.decode(UUID.self, at: 0) else {
@@ -192,6 +192,7 @@ extension CallStore {
         } else {
             settings.window = nil
         }
+        settings.week = try row.decode(String?.self, named: "weekly_windows").map { try CallingWeek(multirange: $0) }
         settings.callDays = try row.decode([Int16].self, named: "call_days").map { Int($0) }
         settings.maximumConcurrentCalls = try row.decode(named: "max_concurrent_calls")
         settings.ringTimeoutSeconds = try row.decode(named: "ring_timeout_seconds")

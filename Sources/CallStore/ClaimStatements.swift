@@ -60,7 +60,7 @@ extension CallStore {
         """
         -- The lock keeps a second selector off this campaign for the length of this statement.
         with campaign as materialized (
-            select c.id, c.time_zone, c.allowed_call_start_local, c.allowed_call_end_local, c.call_days,
+            select c.id, c.time_zone, c.calling_week, c.blocked_dates,
                 coalesce(c.ends_at, 'infinity') as ends_at
             from campaigns c
             where c.id = $1 and c.status = 'running' and (c.ends_at is null or c.ends_at > now())
@@ -68,13 +68,11 @@ extension CallStore {
         -- Open zones first: contacts in a closed zone are never looked at.
         , zones as materialized (
             select z.time_zone, least(k.ends_at, call_window_closes_at(
-                k.allowed_call_start_local, k.allowed_call_end_local, k.call_days,
-                coalesce(nullif(z.time_zone, ''), k.time_zone), now())) as closes_at
+                k.calling_week, k.blocked_dates, coalesce(nullif(z.time_zone, ''), k.time_zone), now())) as closes_at
             from campaign k
             join campaign_time_zones z on z.campaign_id = k.id
             where call_window_closes_at(
-                k.allowed_call_start_local, k.allowed_call_end_local, k.call_days,
-                coalesce(nullif(z.time_zone, ''), k.time_zone), now()) is not null)
+                k.calling_week, k.blocked_dates, coalesce(nullif(z.time_zone, ''), k.time_zone), now()) is not null)
         , candidates as materialized (
             select p.id, exists (
                 select from exclusion_list_entries e where e.phone_number = p.phone_number) as is_excluded

@@ -53,7 +53,7 @@ extension CallStore {
         """
         with hit as materialized (
             select c.id, k.name, k.status, k.status_reason, k.starts_at, k.ends_at, k.max_attempts, k.caller_id,
-                k.answer_url, k.allowed_call_start_local as opens, k.allowed_call_end_local as closes, k.call_days,
+                k.answer_url, k.calling_week as week, k.blocked_dates as blocked,
                 t.paused_reason, c.state, c.do_not_call, c.attempts_count, c.next_attempt_at, c.call_id, c.prior_state,
                 c.phone_number, coalesce(c.time_zone, k.time_zone) as zone, c.time_zone is null as is_campaign_zone,
                 greatest(now(), c.next_attempt_at, case when k.status = 'scheduled' then k.starts_at end) as earliest
@@ -68,21 +68,21 @@ extension CallStore {
             h.caller_id is not null and h.answer_url is not null, h.state, h.do_not_call, e.created_at, e.reason,
             h.attempts_count::bigint, h.max_attempts::bigint, h.next_attempt_at, h.next_attempt_at <= now(),
             h.call_id, h.prior_state is null, h.zone, h.is_campaign_zone,
-            case when h.opens is null then 'any time'
-                else to_char(h.opens, 'HH24:MI') || '-' || to_char(h.closes, 'HH24:MI') end
-                || case when cardinality(h.call_days) < 7
-                    then ' on ISO weekdays ' || array_to_string(h.call_days, ',') else '' end,
-            call_window_closes_at(h.opens, h.closes, h.call_days, h.zone, now()),
+            h.week::text,
+            call_window_closes_at(h.week, h.blocked, h.zone, now()),
             to_char(now() at time zone h.zone, 'Dy HH24:MI'), o.call_id,
             (select min(s.at)
              from (
                  select h.earliest as at
                  union all
-                 select ((h.earliest at time zone h.zone)::date + d + coalesce(h.opens, '00:00'::time))
-                     at time zone h.zone
-                 from generate_series(0, 8) as d) s
+                 select ((date_trunc('week', h.earliest at time zone h.zone)
+                     + make_interval(weeks => weeks, mins => lower(r))) at time zone h.zone)
+                 from generate_series(0, 5) as weeks, unnest(h.week) as r
+                 union all
+                 -- A window may be open already when a blocked date ends.
+                 select upper(d)::timestamp at time zone h.zone from unnest(h.blocked) as d) s
              where s.at >= h.earliest and (h.ends_at is null or s.at < h.ends_at)
-                 and call_window_closes_at(h.opens, h.closes, h.call_days, h.zone, s.at) is not null)
+                 and call_window_closes_at(h.week, h.blocked, h.zone, s.at) is not null)
         from hit h
         left join exclusion_list_entries e on e.phone_number = h.phone_number
         left join call_attempts o on o.phone_number = h.phone_number and o.ended_at is null
@@ -181,7 +181,7 @@ private struct ContactFacts {
         let isDialed = try self.row.decode(Bool.self, at: 17)
         let zone = try self.row.decode(String.self, at: 18)
         let origin = try self.row.decode(Bool.self, at: 19) ? "the campaign's zone" : "its own zone"
-        let window = try self.row.decode(String.self, at: 20)
+        let week = try CallingWeek(multirange: self.row.decode(String.self, at: 20))
         let closesAt = try self.row.decode(Date?.self, at: 21)
         let localTime = try self.row.decode(String.self, at: 22)
         let otherCall = try self.row.decode(UUID?.self, at: 23)
@@ -196,7 +196,7 @@ private struct ContactFacts {
             Rule(
                 rule: "window open",
                 passed: closesAt != nil,
-                detail: "\(window); it is \(localTime) in \(zone), \(origin)"
+                detail: "\(week); it is \(localTime) in \(zone), \(origin)"
             ),
             Rule(
                 rule: "number free",

@@ -42,6 +42,16 @@ struct WindowAndImportTests {
                 as: String.self
             )
             #expect(answer == closes, "window \(start)-\(end) on \(days) in \(zone) at \(instant)")
+            let weekly = try await scratch.value(
+                """
+                select coalesce(to_char(call_window_closes_at(
+                    week_of($1::text::time, $2::text::time, $3::text::smallint[]), '{}', $4, $5::text::timestamptz)
+                    at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'), '-')
+                """,
+                [start, end, days, zone, instant],
+                as: String.self
+            )
+            #expect(weekly == closes, "week of \(start)-\(end) on \(days) in \(zone) at \(instant)")
         }
     }
 

@@ -80,11 +80,15 @@ struct WindowPropertyTests {
             let result = try await scratch.client.execute(
                 PostgresStatement(
                     """
-                    select closes_at is not null, coalesce(closes_at > to_timestamp(c.instant), true)
+                    select closes_at is not null, coalesce(closes_at > to_timestamp(c.instant), true),
+                        weekly_closes_at is not null, coalesce(weekly_closes_at > to_timestamp(c.instant), true)
                     from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
                         with ordinality as c (opens, closes, days, zone, instant, position),
                     call_window_closes_at(c.opens::time, c.closes::time,
-                        string_to_array(c.days, ',')::smallint[], c.zone, to_timestamp(c.instant)) as closes_at
+                        string_to_array(c.days, ',')::smallint[], c.zone, to_timestamp(c.instant)) as closes_at,
+                    call_window_closes_at(
+                        week_of(c.opens::time, c.closes::time, string_to_array(c.days, ',')::smallint[]),
+                        '{}', c.zone, to_timestamp(c.instant)) as weekly_closes_at
                     order by c.position
                     """,
                     prepared: false
@@ -98,8 +102,46 @@ struct WindowPropertyTests {
             for (index, one) in cases.enumerated() {
                 let isOpen = try result[index].decode(Bool.self, at: 0)
                 #expect(isOpen == (try Self.isOpen(one)), "seed \(seed), case \(index): \(one)")
-                #expect(try result[index].decode(Bool.self, at: 1), "seed \(seed), case \(index): \(one)")
+                for column in [1, 3] {
+                    #expect(try result[index].decode(Bool.self, at: column), "seed \(seed), case \(index): \(one)")
+                }
+                let isOpenWeekly = try result[index].decode(Bool.self, at: 2)
+                #expect(isOpenWeekly == isOpen, "seed \(seed), case \(index), as a week: \(one)")
             }
+        }
+    }
+
+    @Test(
+        "several windows a day, blocked dates and the night from Sunday to Monday close when they should",
+        arguments: [
+            // France: a pause at noon.
+            ("{[600,780),[840,1200)}", "{}", "2026-11-23 11:59+01", "2026-11-23 12:00:00"),
+            ("{[600,780),[840,1200)}", "{}", "2026-11-23 13:00+01", "-"),
+            ("{[600,780),[840,1200)}", "{}", "2026-11-23 14:00+01", "2026-11-23 19:00:00"),
+            // A blocked date, the evening before, and the morning after.
+            ("{[0,10080)}", "{[2026-12-25,2026-12-27)}", "2026-12-25 12:00+01", "-"),
+            ("{[0,10080)}", "{[2026-12-25,2026-12-27)}", "2026-12-24 12:00+01", "2026-12-24 23:00:00"),
+            ("{[0,10080)}", "{[2026-12-25,2026-12-27)}", "2026-12-27 00:00+01", "infinity"),
+            ("{[0,10080)}", "{}", "2026-12-25 12:00+01", "infinity"),
+            // 22:00 on Sunday to 02:00 on Monday.
+            ("{[0,120),[9960,10080)}", "{}", "2026-11-22 23:30+01", "2026-11-23 01:00:00"),
+            ("{[0,120),[9960,10080)}", "{}", "2026-11-23 01:59+01", "2026-11-23 01:00:00"),
+            ("{[0,120),[9960,10080)}", "{}", "2026-11-23 02:00+01", "-"),
+        ]
+    )
+    func weeks(week: String, blocked: String, instant: String, closes: String) async throws {
+        try await Scratch.run { scratch in
+            let answer = try await scratch.value(
+                """
+                select coalesce(case when c = 'infinity' then 'infinity'
+                    else to_char(c at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') end, '-')
+                from call_window_closes_at(
+                    $1::text::int4multirange, $2::text::datemultirange, 'Europe/Paris', $3::text::timestamptz) as c
+                """,
+                [week, blocked, instant],
+                as: String.self
+            )
+            #expect(answer == closes)
         }
     }
 }

@@ -15,7 +15,7 @@ public enum Shell {
     public static let root = URL(fileURLWithPath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
-    /// Runs a command line with `/bin/sh`, also one that leaves servers behind.
+    /// Runs a command line with `/bin/bash`, also one that leaves servers behind.
     ///
     /// Foundation's `Process` would wait for those: they inherit the descriptor by which it notices the end.
     /// - Parameter command: The command line.
@@ -23,13 +23,15 @@ public enum Shell {
     public static func run(_ command: String) throws {
         let log = FileManager.default.temporaryDirectory.path + "/command-" + UUID().uuidString
         defer { try? FileManager.default.removeItem(atPath: log) }
-        let words = ["/bin/sh", "-c", "(\(command)) >\(log) 2>&1 </dev/null"]
+        // A server that stays must not keep what this process has open.
+        let close = "for fd in /proc/self/fd/*; do ((${fd##*/} < 3)) || eval \"exec ${fd##*/}>&-\"; done"
+        let words = ["/bin/bash", "-c", "\(close); (\(command)) >\(log) 2>&1 </dev/null"]
         var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
         arguments.append(nil)
         defer { arguments.forEach { free($0) } }
         var child: pid_t = 0
         var status: Int32 = -1
-        if posix_spawn(&child, "/bin/sh", nil, nil, arguments, environ) == 0 { waitpid(child, &status, 0) }
+        if posix_spawn(&child, "/bin/bash", nil, nil, arguments, environ) == 0 { waitpid(child, &status, 0) }
         guard status == 0 else {
             let output = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
             throw CommandFailed(description: "\(command): \(output)")

@@ -61,8 +61,15 @@ public struct Product {
         }
         _ = FileManager.default.createFile(atPath: outputFile.path, contents: nil)
         _ = FileManager.default.createFile(atPath: errorFile.path, contents: nil)
-        process.standardOutput = try FileHandle(forWritingTo: outputFile)
-        process.standardError = try FileHandle(forWritingTo: errorFile)
+        let outputHandle = try FileHandle(forWritingTo: outputFile)
+        let errorHandle = try FileHandle(forWritingTo: errorFile)
+        // Foundation does not close them when it lets go of the process.
+        defer {
+            try? outputHandle.close()
+            try? errorHandle.close()
+        }
+        process.standardOutput = outputHandle
+        process.standardError = errorHandle
         process.standardInput = FileHandle.nullDevice
         let exitCode = try await Self.ended(process)
         return Ended(
@@ -115,6 +122,7 @@ public final class RunningRole: Sendable {
             _ = FileManager.default.createFile(atPath: self.logFile.path, contents: nil)
         }
         let log = try FileHandle(forWritingTo: self.logFile)
+        defer { try? log.close() }
         try log.seekToEnd()
         process.standardOutput = log
         process.standardError = log

@@ -106,6 +106,6 @@ public struct Scratch: Sendable {
         request.method = method
         request.headers.add(name: "Authorization", value: "Basic " + Data(credentials.utf8).base64EncodedString())
         request.headers.add(name: "Content-Type", value: "application/json")
-        _ = try await HTTPClient.shared.execute(request, timeout: .seconds(20))
+        _ = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
     }
 }
