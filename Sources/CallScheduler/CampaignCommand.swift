@@ -11,7 +11,8 @@ struct CampaignCommand: ParsableCommand {
         commandName: "campaign",
         abstract: "Create campaigns, look at them, start and stop them.",
         subcommands: [
-            Create.self, Set.self, List.self, Show.self, Why.self, Start.self, Pause.self, Resume.self, Cancel.self,
+            Create.self, Set.self, Block.self, Unblock.self, List.self, Show.self, Why.self, Start.self, Pause.self,
+            Resume.self, Cancel.self,
         ]
     )
 
@@ -189,8 +190,11 @@ struct CampaignCommand: ParsableCommand {
         @Argument(help: "The campaign.") var name: String
 
         func run() async throws {
-            let campaign = try await self.common.withStore { try await $0.campaign(named: self.name) }
-            let view = CampaignView(campaign)
+            let (campaign, blocked) = try await self.common.withStore {
+                (try await $0.campaign(named: self.name), try await $0.blockedDates(campaign: self.name))
+            }
+            var view = CampaignView(campaign)
+            view.blockedDates = blocked
             if self.output.json {
                 try Console.json(view)
             } else {
@@ -254,6 +258,7 @@ struct CampaignView: Encodable {
     let retryJitterPercent: Int
     let window: String?
     private let isWeekly: Bool
+    var blockedDates: [String] = []
     let callDays: [Int]
     let timeZone: String
     let maxConcurrentCalls: Int?
@@ -309,6 +314,7 @@ struct CampaignView: Encodable {
             ["retry jitter", "\(self.retryJitterPercent) %"],
             ["window", self.window ?? "any time"],
             ["call days", self.isWeekly ? "as in the window" : self.callDays.map(String.init).joined(separator: ",")],
+            ["blocked dates", self.blockedDates.isEmpty ? "none" : self.blockedDates.joined(separator: ", ")],
             ["time zone", self.timeZone],
             ["max concurrent calls", self.maxConcurrentCalls.map(String.init) ?? "the trunk's"],
             ["ring timeout", "\(self.ringTimeoutSeconds) s"], ["longest call", "\(self.maxCallSeconds) s"],

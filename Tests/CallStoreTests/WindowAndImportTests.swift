@@ -55,6 +55,33 @@ struct WindowAndImportTests {
         }
     }
 
+    @Test("on a blocked date nobody is claimed, queued requests are given back, and a freed date is open again")
+    func blockedDates() async throws {
+        try await Scratch.run { scratch in
+            let store = scratch.store
+            let campaign = try await Fixtures.runningCampaign(in: store, contacts: 3)
+            let today = try await scratch.value("select (now() at time zone 'utc')::date::text", as: String.self)
+            let queued = try await store.claim(campaign: campaign, limit: 1, leaseDuration: .seconds(60)).requests
+            try await store.setBlocked(true, dates: [today, "2099-12-25", "2099-12-26"], campaign: "test")
+            #expect(try await store.blockedDates(campaign: "test") == [today, "2099-12-25 to 2099-12-26"])
+            let claim = try await store.claim(campaign: campaign, limit: 5, leaseDuration: .seconds(60))
+            #expect(claim.requests.isEmpty)
+            let verdicts = try await store.beginAttempts(
+                queued.map { .init(callID: $0.callID, contactID: $0.contactID, expiresAt: $0.expiresAt) },
+                dialerID: "d1",
+                trunk: "default",
+                margin: .seconds(10)
+            )
+            guard case .notAllowed("window_closed")? = verdicts.first else {
+                Issue.record("\(verdicts)")
+                return
+            }
+            try await store.setBlocked(false, dates: [today], campaign: "test")
+            let again = try await store.claim(campaign: campaign, limit: 5, leaseDuration: .seconds(60))
+            #expect(again.requests.count == 3)
+        }
+    }
+
     @Test("a second import adds nothing; excluded numbers and wishes are excluded from the start")
     func importTwice() async throws {
         try await Scratch.run { scratch in

@@ -1,0 +1,61 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import Postgres
+
+extension CallStore {
+    /// Blocks local dates for a campaign, or frees them again; both act at once.
+    /// - Parameters:
+    ///   - dates: As `YYYY-MM-DD`.
+    ///   - isBlocked: Whether to block or to free.
+    ///   - name: The campaign's name.
+    /// - Throws: ``StoreError`` when there is no such campaign; `PostgresError`.
+    public func setBlocked(_ isBlocked: Bool, dates: [String], campaign name: String) async throws {
+        let statement = isBlocked ? Self.blockDates : Self.freeDates
+        let result = try await self.client.execute(statement, [name, dates])
+        guard result.count > 0 else { throw Self.noCampaign(name) }
+    }
+
+    /// The dates on which a campaign calls nobody, as ranges like `2026-12-25` or `2026-12-24 to 2026-12-26`, in order.
+    /// - Throws: `PostgresError`.
+    public func blockedDates(campaign name: String) async throws -> [String] {
+        try await self.client.execute(Self.selectBlockedDates, [name]).map { try $0.decode(String.self, at: 0) }
+    }
+
+    private static let blockDates = PostgresStatement(
+        name: "block_dates",
+        """
+        update campaigns
+        set blocked_dates = blocked_dates + (
+                select coalesce(range_agg(daterange(d, d + 1)), '{}') from unnest($2::text[]::date[]) as d),
+            updated_at = now()
+        where name = $1
+        returning id
+        """
+    )
+
+    private static let freeDates = PostgresStatement(
+        name: "free_dates",
+        """
+        update campaigns
+        set blocked_dates = blocked_dates - (
+                select coalesce(range_agg(daterange(d, d + 1)), '{}') from unnest($2::text[]::date[]) as d),
+            updated_at = now()
+        where name = $1
+        returning id
+        """
+    )
+
+    private static let selectBlockedDates = PostgresStatement(
+        name: "select_blocked_dates",
+        """
+        select case
+            when upper(r) - lower(r) = 1 then lower(r)::text
+            else lower(r)::text || ' to ' || (upper(r) - 1)::text
+        end
+        from campaigns k, unnest(k.blocked_dates) as r
+        where k.name = $1
+        order by lower(r)
+        """
+    )
+}
