@@ -84,6 +84,7 @@ let package = Package(
                 .embedInCode("Postgres/0002_survey_outcomes.sql"),
                 .embedInCode("Postgres/0003_retry_by_outcome.sql"),
                 .embedInCode("Postgres/0004_weekly_windows.sql"),
+                .embedInCode("Postgres/0005_number_limits.sql"),
                 .embedInCode("Messages/dial-request.v1.json"),
                 .embedInCode("Messages/call-event.v1.json"),
                 .embedInCode("Messages/survey-event.v1.json"),

@@ -43,6 +43,11 @@ public enum Schemas {
                 name: "weekly_windows",
                 sql: Self.text(PackageResources._004_weekly_windows_sql)
             ),
+            Migration(
+                number: 5,
+                name: "number_limits",
+                sql: Self.text(PackageResources._005_number_limits_sql)
+            ),
         ]
     }
 

@@ -53,6 +53,8 @@ public struct CampaignSettings: Sendable, Equatable {
     public var retryMinutes: [CallOutcome: Int] = [:]
     /// Up to this share of the pause is added, different for each call, 0 to 100 percent.
     public var retryJitterPercent: Int = 0
+    /// How often a number may be called, over all campaigns, and how long it rests.
+    public var numberLimits: [NumberLimit] = []
     /// The daily calling window; nil calls at any time.
     public var window: LocalTimeWindow? = LocalTimeWindow.standard
     /// Several windows a day, or different ones by weekday; stands in place of the one window and the weekdays.

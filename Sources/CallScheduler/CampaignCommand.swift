@@ -42,6 +42,22 @@ struct CampaignCommand: ParsableCommand {
         var retryAfter: [String] = []
         @Option(help: "Up to this share is added to each pause, so that contacts do not come back all at once, 0…100.")
         var retryJitterPercent = 0
+        @Option(
+            help: ArgumentHelp(
+                "Calls to one number within a rolling period, over all campaigns, at most, like 3/24h or 7/7d. May be "
+                    + "repeated.",
+                valueName: "ATTEMPTS/PERIOD"
+            )
+        )
+        var limit: [String] = []
+        @Option(
+            help: ArgumentHelp(
+                "How long a number rests after an outcome in any campaign, like completed=7d or refused=60d. May be "
+                    + "repeated.",
+                valueName: "OUTCOME=PERIOD"
+            )
+        )
+        var restAfter: [String] = []
         @Option(help: "Whose dialers call.") var trunk = "default"
         @Option(help: "Higher goes first.") var priority = 0
         @Option(help: "Calls of this campaign at once, at most.") var maxConcurrentCalls: Int?
@@ -79,6 +95,16 @@ struct CampaignCommand: ParsableCommand {
             settings.maximumAttempts = self.maxAttempts
             settings.retryIntervalMinutes = self.retryIntervalMinutes
             settings.retryMinutes = self.retryMinutes(&faults)
+            for text in self.limit {
+                do { settings.numberLimits.append(try NumberLimit(attemptsPer: text)) } catch {
+                    faults.append("limit: \(error)")
+                }
+            }
+            for text in self.restAfter {
+                do { settings.numberLimits.append(try NumberLimit(restAfter: text)) } catch {
+                    faults.append("rest-after: \(error)")
+                }
+            }
             settings.retryJitterPercent = self.retryJitterPercent
             settings.maximumConcurrentCalls = self.maxConcurrentCalls
             settings.ringTimeoutSeconds = self.ringTimeoutSeconds
@@ -256,6 +282,7 @@ struct CampaignView: Encodable {
     let retryIntervalMinutes: Int
     let retryMinutes: [String: Int]
     let retryJitterPercent: Int
+    let numberLimits: [String]
     let window: String?
     private let isWeekly: Bool
     var blockedDates: [String] = []
@@ -284,6 +311,7 @@ struct CampaignView: Encodable {
         self.retryIntervalMinutes = settings.retryIntervalMinutes
         self.retryMinutes = Dictionary(uniqueKeysWithValues: settings.retryMinutes.map { ($0.key.rawValue, $0.value) })
         self.retryJitterPercent = settings.retryJitterPercent
+        self.numberLimits = settings.numberLimits.map(\.description)
         self.window = settings.week?.description ?? settings.window?.description
         self.isWeekly = settings.week != nil
         self.callDays = settings.callDays
@@ -312,6 +340,7 @@ struct CampaignView: Encodable {
                 ),
             ],
             ["retry jitter", "\(self.retryJitterPercent) %"],
+            ["limits per number", self.numberLimits.isEmpty ? "none" : self.numberLimits.joined(separator: "; ")],
             ["window", self.window ?? "any time"],
             ["call days", self.isWeekly ? "as in the window" : self.callDays.map(String.init).joined(separator: ",")],
             ["blocked dates", self.blockedDates.isEmpty ? "none" : self.blockedDates.joined(separator: ", ")],

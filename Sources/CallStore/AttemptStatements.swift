@@ -21,9 +21,19 @@ extension CallStore {
             where c.id = any ($2::uuid[])
             order by c.id
             for no key update of c)
+        -- In the order of the numbers, for the same reason.
+        , limited as materialized (
+            select o.id, number_rests_until_in_turn(o.phone_number, o.number_limits) as rests_until
+            from (
+                select c.id, c.phone_number, k.number_limits
+                from request r
+                join claim c on c.id = r.contact_id and c.call_id = r.call_id and c.prior_state is not null
+                join campaigns k on k.id = c.campaign_id and k.number_limits <> '[]'
+                order by c.phone_number
+                offset 0) as o)
         , judged as materialized (
             select r.call_id, r.contact_id, c.campaign_id, c.phone_number, c.attempts_count, k.caller_id, k.answer_url,
-                k.ring_timeout_seconds, k.max_call_seconds, k.detects_machines,
+                k.ring_timeout_seconds, k.max_call_seconds, k.detects_machines, l.rests_until,
                 case
                     when c.call_id is distinct from r.call_id then 'stale'
                     when c.prior_state is null then 'exists'
@@ -42,13 +52,15 @@ extension CallStore {
                             < now() + interval '1 second',
                         true)
                         then 'window_closed'
+                    when l.rests_until is not null then 'number_rests'
                     when r.expires_at <= now() then 'request_expired'
                     when k.caller_id is null or k.answer_url is null then 'campaign_incomplete'
                     else 'allowed'
                 end as verdict
             from request r
             left join claim c on c.id = r.contact_id
-            left join campaigns k on k.id = c.campaign_id)
+            left join campaigns k on k.id = c.campaign_id
+            left join limited l on l.id = c.id)
         , inserted as (
             insert into call_attempts (
                 call_id, contact_id, campaign_id, attempt_number, phone_number, dialer_id, status, deadline_at)
@@ -76,7 +88,15 @@ extension CallStore {
             set state = c.prior_state, prior_state = null, call_id = null, lease_until = null
             where c.id = any (array(
                 select j.contact_id from judged j
-                where j.verdict not in ('allowed', 'stale', 'exists', 'excluded', 'attempts_used_up'))))
+                where j.verdict not in (
+                    'allowed', 'stale', 'exists', 'excluded', 'attempts_used_up', 'number_rests'))))
+        , resting as (
+            update contacts c
+            set state = c.prior_state, prior_state = null, call_id = null, lease_until = null,
+                next_attempt_at = j.rests_until
+            from judged j
+            where c.id = j.contact_id and j.verdict = 'number_rests'
+                and c.id = any (array(select contact_id from judged where verdict = 'number_rests')))
         , excluded as (
             update contacts c
             set state = 'excluded', prior_state = null, call_id = null, lease_until = null, next_attempt_at = null

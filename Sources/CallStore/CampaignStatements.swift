@@ -12,10 +12,10 @@ extension CallStore {
                 name, language, trunk, priority, max_attempts, retry_interval_minutes,
                 allowed_call_start_local, allowed_call_end_local, call_days, time_zone, max_concurrent_calls,
                 ring_timeout_seconds, max_call_seconds, detects_machines, caller_id, answer_url, starts_at, ends_at,
-                retry_minutes, retry_jitter_percent, weekly_windows)
+                retry_minutes, retry_jitter_percent, weekly_windows, number_limits)
             values ($1, $2, $3, $4::bigint, $5::bigint, $6::bigint, $7::text::time, $8::text::time, $9, $10,
                 $11::bigint, $12::bigint, $13::bigint, $14, $15, $16, $17, $18, $19::text::jsonb, $20::bigint,
-                $21::text::int4multirange)
+                $21::text::int4multirange, $22::text::jsonb)
             returning id)
         , history as (
             insert into campaign_changes (campaign_id, status, actor)
@@ -33,7 +33,8 @@ extension CallStore {
             c.retry_jitter_percent::bigint as retry_jitter_percent,
             to_char(c.allowed_call_start_local, 'HH24:MI') as window_start,
             to_char(c.allowed_call_end_local, 'HH24:MI') as window_end,
-            c.call_days, c.weekly_windows::text as weekly_windows, c.time_zone, c.max_concurrent_calls::bigint as max_concurrent_calls,
+            c.call_days, c.weekly_windows::text as weekly_windows,
+            c.number_limits::text as number_limits, c.time_zone, c.max_concurrent_calls::bigint as max_concurrent_calls,
             c.ring_timeout_seconds::bigint as ring_timeout_seconds, c.max_call_seconds::bigint as max_call_seconds,
             c.detects_machines, c.caller_id, c.answer_url, c.starts_at, c.ends_at, t.paused_reason
         from campaigns c

@@ -49,6 +49,7 @@ extension CallStore {
                     settings.callerID?.e164, settings.answerURL, settings.startsAt, settings.endsAt,
                     String(decoding: try JSONEncoder().encode(retryMinutes), as: UTF8.self),
                     settings.retryJitterPercent, settings.week?.multirange,
+                    String(decoding: try JSONEncoder().encode(settings.numberLimits), as: UTF8.self),
                 ]
             )
             guard let id = try result.first?.decode(UUID.self, at: 0) else {
@@ -193,6 +194,8 @@ extension CallStore {
             settings.window = nil
         }
         settings.week = try row.decode(String?.self, named: "weekly_windows").map { try CallingWeek(multirange: $0) }
+        let limits = Data(try row.decode(String.self, named: "number_limits").utf8)
+        settings.numberLimits = try JSONDecoder().decode([NumberLimit].self, from: limits)
         settings.callDays = try row.decode([Int16].self, named: "call_days").map { Int($0) }
         settings.maximumConcurrentCalls = try row.decode(named: "max_concurrent_calls")
         settings.ringTimeoutSeconds = try row.decode(named: "ring_timeout_seconds")

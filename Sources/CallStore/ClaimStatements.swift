@@ -60,7 +60,7 @@ extension CallStore {
         """
         -- The lock keeps a second selector off this campaign for the length of this statement.
         with campaign as materialized (
-            select c.id, c.time_zone, c.calling_week, c.blocked_dates,
+            select c.id, c.time_zone, c.calling_week, c.blocked_dates, c.number_limits,
                 coalesce(c.ends_at, 'infinity') as ends_at
             from campaigns c
             where c.id = $1 and c.status = 'running' and (c.ends_at is null or c.ends_at > now())
@@ -75,8 +75,11 @@ extension CallStore {
                 k.calling_week, k.blocked_dates, coalesce(nullif(z.time_zone, ''), k.time_zone), now()) is not null)
         , candidates as materialized (
             select p.id, exists (
-                select from exclusion_list_entries e where e.phone_number = p.phone_number) as is_excluded
-            from zones z
+                select from exclusion_list_entries e where e.phone_number = p.phone_number) as is_excluded,
+                case when k.number_limits <> '[]' then number_rests_until(p.phone_number, k.number_limits) end
+                    as rests_until
+            from campaign k
+            cross join zones z
             cross join lateral (
                 select c.id, c.phone_number, c.next_attempt_at
                 from contacts c
@@ -93,10 +96,18 @@ extension CallStore {
             set state = 'excluded', next_attempt_at = null
             where c.id = any (array(select id from candidates where is_excluded))
                 and c.state in ('pending', 'not_reached'))
+        -- Those that rest are put off until they may be called: the next claim does not meet them again.
+        , put_off as (
+            update contacts c
+            set next_attempt_at = p.rests_until
+            from candidates p
+            where c.id = p.id and c.id = any (array(
+                    select id from candidates where rests_until is not null and not is_excluded))
+                and c.state in ('pending', 'not_reached'))
         , due as materialized (
             select c.id
             from contacts c
-            where c.id = any (array(select id from candidates where not is_excluded))
+            where c.id = any (array(select id from candidates where not is_excluded and rests_until is null))
                 and c.state in ('pending', 'not_reached') and c.next_attempt_at <= now()
             for no key update skip locked)
         , claimed as (

@@ -56,13 +56,15 @@ extension CallStore {
                 k.answer_url, k.calling_week as week, k.blocked_dates as blocked,
                 t.paused_reason, c.state, c.do_not_call, c.attempts_count, c.next_attempt_at, c.call_id, c.prior_state,
                 c.phone_number, coalesce(c.time_zone, k.time_zone) as zone, c.time_zone is null as is_campaign_zone,
-                greatest(now(), c.next_attempt_at, case when k.status = 'scheduled' then k.starts_at end) as earliest
+                l.rests_until, k.number_limits,
+                greatest(now(), c.next_attempt_at, l.rests_until, case when k.status = 'scheduled' then k.starts_at end) as earliest
             from campaigns k
             left join trunks t on t.name = k.trunk
             cross join lateral (
                 select * from contacts c
                 where c.campaign_id = k.id and ($1::text is null or c.phone_number = $1)
                     and ($2::uuid is null or c.id = $2)) c
+            cross join lateral (select number_rests_until(c.phone_number, k.number_limits) as rests_until) l
             where $3::text is null or k.name = $3)
         select h.id, h.name, h.status, h.status_reason, h.ends_at, h.ends_at <= now(), h.paused_reason,
             h.caller_id is not null and h.answer_url is not null, h.state, h.do_not_call, e.created_at, e.reason,
@@ -82,7 +84,8 @@ extension CallStore {
                  -- A window may be open already when a blocked date ends.
                  select upper(d)::timestamp at time zone h.zone from unnest(h.blocked) as d) s
              where s.at >= h.earliest and (h.ends_at is null or s.at < h.ends_at)
-                 and call_window_closes_at(h.week, h.blocked, h.zone, s.at) is not null)
+                 and call_window_closes_at(h.week, h.blocked, h.zone, s.at) is not null),
+            h.rests_until, h.number_limits::text
         from hit h
         left join exclusion_list_entries e on e.phone_number = h.phone_number
         left join call_attempts o on o.phone_number = h.phone_number and o.ended_at is null
@@ -113,7 +116,9 @@ private struct ContactFacts {
     }
 
     /// These need only patience.
-    private static let passWithTime: Set<String> = ["due", "window open", "no call under way", "number free"]
+    private static let passWithTime: Set<String> = [
+        "due", "window open", "no call under way", "number free", "within limits",
+    ]
     /// After these nothing follows.
     private static let forGood: Set<String> = [
         "story not over", "not excluded", "attempts left", "before the end date",
@@ -185,6 +190,12 @@ private struct ContactFacts {
         let closesAt = try self.row.decode(Date?.self, at: 21)
         let localTime = try self.row.decode(String.self, at: 22)
         let otherCall = try self.row.decode(UUID?.self, at: 23)
+        let restsUntil = try self.row.decode(Date?.self, at: 25)
+        let limits = try JSONDecoder().decode(
+            [NumberLimit].self,
+            from: Data(try self.row.decode(String.self, at: 26).utf8)
+        )
+        let words = limits.isEmpty ? "no limit" : limits.map(\.description).joined(separator: "; ")
         let claim = callID.map { "\(isDialed ? "is being called" : "waits in the queue") as \($0.lowercased)" }
         return [
             Rule(rule: "no call under way", passed: callID == nil, detail: claim ?? "there is none"),
@@ -197,6 +208,11 @@ private struct ContactFacts {
                 rule: "window open",
                 passed: closesAt != nil,
                 detail: "\(week); it is \(localTime) in \(zone), \(origin)"
+            ),
+            Rule(
+                rule: "within limits",
+                passed: restsUntil == nil || callID != nil,
+                detail: words + (restsUntil.map { "; rests until \($0.formatted(.iso8601))" } ?? "")
             ),
             Rule(
                 rule: "number free",

@@ -70,7 +70,7 @@ extension Dialer {
         switch verdict {
         case .created(let details):
             FailPoint.dialerCommitted.reach()
-            guard ContinuousClock.now - details.askedAt < Self.permissionLifetime else {
+            guard ContinuousClock.now - details.askedAt < self.configuration.permissionLifetime else {
                 await self.letGo(request, delivery: delivery, logger: logger)
                 return
             }
@@ -134,10 +134,6 @@ extension Dialer {
         self.returnPermission()
         self.slots.release(callID)
     }
-
-    /// How old the database's permission may be when the provider is asked: a pause or an exclusion acts within a
-    /// second, even on a process that was frozen between the two. The window is checked with the same margin.
-    static let permissionLifetime = Duration.seconds(1)
 
     /// The database answered too long ago: what it allowed then may be forbidden now. Nothing was placed.
     private func letGo(_ request: DialRequest, delivery: AMQPDelivery, logger: Logger) async {

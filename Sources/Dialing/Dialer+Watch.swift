@@ -43,8 +43,23 @@ extension Dialer {
         self.metrics.live.record(self.slots.heldCount)
     }
 
-    /// One loop for all held calls: which are over, which must be canceled, which the provider must be asked about.
+    /// Two loops for all held calls. Apart, so that a database that is away does not keep the provider from being asked.
     func watch() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.watchRows() }
+            group.addTask { await self.watchProvider() }
+        }
+    }
+
+    private func watchProvider() async {
+        while !Task.isCancelled {
+            await self.check(self.held.due(now: .now))
+            try? await Task.sleep(for: .milliseconds(500))
+        }
+    }
+
+    /// Which calls are over, and which must be canceled.
+    private func watchRows() async {
         var nextPoll = ContinuousClock.now
         while !Task.isCancelled {
             let now = ContinuousClock.now
@@ -60,7 +75,6 @@ extension Dialer {
                     metadata: .keys([.error: "\(error)"])
                 )
             }
-            await self.check(self.held.due(now: now))
             try? await Task.sleep(for: .milliseconds(500))
         }
     }
@@ -101,10 +115,14 @@ extension Dialer {
             case .known(let id): try await self.ask(about: call, id: id, logger: logger)
             case .unknown: try await self.find(call, logger: logger)
             }
+            self.held.update(call.callID) { $0.unansweredSince = nil }
         } catch {
             logger.notice("The provider could not be asked", metadata: .keys([.error: "\(error)"]))
-            // Unreachable for twice the longest call: nobody will ever know.
-            if ContinuousClock.now > call.deadline + (call.deadline - call.startedInstant) {
+            let now = ContinuousClock.now
+            let since = call.unansweredSince ?? now
+            self.held.update(call.callID) { $0.unansweredSince = since }
+            // Past its end, and for as long as the longest call nobody could be asked: nobody will ever know.
+            if now > call.deadline, now - since > call.deadline - call.startedInstant {
                 await self.giveUp(call, logger: logger)
             }
         }

@@ -24,6 +24,10 @@ public struct DialerConfiguration: Sendable {
     /// How long the open breaker waits before it probes.
     public var breakerPause: Duration = .seconds(15)
 
+    /// How old the database's permission may be when the provider is asked: a pause or an exclusion acts within a
+    /// second, even on a process that was frozen between the two. The window is checked with the same margin.
+    public var permissionLifetime: Duration = .seconds(1)
+
     /// Creates settings with the defaults.
     /// - Parameter id: Who this dialer is.
     public init(id: String) {

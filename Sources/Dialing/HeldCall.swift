@@ -30,6 +30,8 @@ struct HeldCall: Sendable {
     /// When the provider is asked next.
     var nextCheck: ContinuousClock.Instant
     var checks = 0
+    /// Since when questions about the call have failed.
+    var unansweredSince: ContinuousClock.Instant?
     /// The report that ends this call has been handed to the broker.
     var isReported = false
 

@@ -15,7 +15,7 @@ public struct NotInTime: Error, CustomStringConvertible {
 /// - Throws: ``NotInTime``, and what the condition throws.
 public func eventually(
     _ what: String,
-    within limit: Duration = .seconds(20),
+    within limit: Duration = .seconds(60),
     _ condition: () async throws -> Bool
 ) async throws {
     let end = ContinuousClock.now + limit
