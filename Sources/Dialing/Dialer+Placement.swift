@@ -205,82 +205,6 @@ extension Dialer {
         }
     }
 
-    private func placementFailed(
-        _ error: TelephonyError,
-        request: DialRequest,
-        delivery: AMQPDelivery,
-        logger: Logger
-    ) async {
-        logger.warning("The provider did not take the call", metadata: .keys([.error: "\(error)"]))
-        let errorCode = error.providerCode ?? error.code.description
-        FailPoint.dialerRefused.reach()
-        switch error.code {
-        case .rejected:
-            self.breaker.withLockedValue { $0.succeeded() }
-            await self.report(
-                CallEvent(callID: request.callID, status: .failed, occurredAt: Date(), errorCode: errorCode)
-            )
-        case .refusedForNow(let retryAfter):
-            self.breaker.withLockedValue { $0.failed(now: .now) }
-            if let retryAfter { self.tokens.pause(for: retryAfter) }
-            let backOff = max(retryAfter ?? .zero, self.configuration.failureBackOff)
-            await self.giveBack(request, delivery, errorCode: errorCode, backOff: backOff)
-        case .providerDown:
-            self.breaker.withLockedValue { $0.failed(now: .now) }
-            await self.giveBack(request, delivery, errorCode: errorCode, backOff: self.configuration.failureBackOff)
-        case .misconfigured(let scope):
-            self.breaker.withLockedValue { $0.unused(now: .now) }
-            await self.stop(scope, request: request, error: error, logger: logger)
-            await self.giveBack(request, delivery, errorCode: errorCode, backOff: .zero)
-        case .unknown:
-            self.breaker.withLockedValue { $0.failed(now: .now) }
-            _ = await self.untilDone("An ambiguous placement waits to be noted") {
-                try await self.store.markUnknown(callID: request.callID, errorCode: errorCode)
-            }
-            // The look-up must not come before the provider can show the call.
-            self.held.update(request.callID) { $0.nextCheck = .now + .seconds(3) }
-        }
-    }
-
-    /// Nothing was placed: the contact goes back uncharged, and the request is dead-lettered for people to look at.
-    private func giveBack(
-        _ request: DialRequest,
-        _ delivery: AMQPDelivery,
-        errorCode: String,
-        backOff: Duration
-    ) async {
-        let done = await self.untilDone("A contact waits to be given back") {
-            try await self.store.revertAttempt(callID: request.callID, errorCode: errorCode, backOff: backOff)
-        }
-        guard done != nil else { return }
-        FailPoint.dialerReverted.reach()
-        // The message may have been delivered anew meanwhile: settle the one that is held.
-        let call = self.held.remove(request.callID)
-        self.slots.release(request.callID)
-        self.reject(call?.delivery ?? delivery)
-    }
-
-    /// Every further call would fail alike: stop before more contacts are tried.
-    private func stop(
-        _ scope: TelephonyError.Scope,
-        request: DialRequest,
-        error: TelephonyError,
-        logger: Logger
-    ) async {
-        let reason = "the provider refuses its configuration: \(error)"
-        let stopped = await self.untilDone("A pause waits to be noted") {
-            switch scope {
-            case .campaign:
-                try await self.store.pauseCampaign(id: request.campaignID, reason: reason, actor: "dialer")
-            case .trunk:
-                try await self.store.pauseTrunk(self.configuration.trunk, reason: reason)
-            }
-        }
-        if stopped == true {
-            logger.error("Paused because of a faulty configuration", metadata: .keys([.reason: reason]))
-        }
-    }
-
     /// Hands a report to the Recorder, which alone writes outcomes.
     func report(_ event: CallEvent) async {
         _ = await self.untilDone("A report waits for the broker") {
@@ -312,7 +236,7 @@ extension Dialer {
         }
     }
 
-    private func reject(_ delivery: AMQPDelivery) {
+    func reject(_ delivery: AMQPDelivery) {
         do {
             try delivery.nack(requeue: false)
         } catch {

@@ -1,0 +1,93 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import CallModel
+import CallStore
+import Foundation
+
+/// A campaign as it is shown.
+struct CampaignView: Encodable {
+    let id: String
+    let name: String
+    let status: String
+    let statusReason: String?
+    let trunk: String
+    let trunkPausedReason: String?
+    let language: String
+    let priority: Int
+    let maxAttempts: Int
+    let retryIntervalMinutes: Int
+    let retryMinutes: [String: Int]
+    let retryJitterPercent: Int
+    let numberLimits: [String]
+    let window: String?
+    private let isWeekly: Bool
+    var blockedDates: [String] = []
+    let callDays: [Int]
+    let timeZone: String
+    let maxConcurrentCalls: Int?
+    let ringTimeoutSeconds: Int
+    let maxCallSeconds: Int
+    let detectsMachines: Bool
+    let callerId: String?
+    let answerUrl: String?
+    let startsAt: Date?
+    let endsAt: Date?
+
+    init(_ campaign: CallStore.Campaign) {
+        let settings = campaign.settings
+        self.id = campaign.id.lowercased
+        self.name = settings.name
+        self.status = campaign.status.rawValue
+        self.statusReason = campaign.statusReason
+        self.trunk = settings.trunk
+        self.trunkPausedReason = campaign.trunkPausedReason
+        self.language = settings.language
+        self.priority = settings.priority
+        self.maxAttempts = settings.maximumAttempts
+        self.retryIntervalMinutes = settings.retryIntervalMinutes
+        self.retryMinutes = Dictionary(uniqueKeysWithValues: settings.retryMinutes.map { ($0.key.rawValue, $0.value) })
+        self.retryJitterPercent = settings.retryJitterPercent
+        self.numberLimits = settings.numberLimits.map(\.description)
+        self.window = settings.week?.description ?? settings.window?.description
+        self.isWeekly = settings.week != nil
+        self.callDays = settings.callDays
+        self.timeZone = settings.timeZone
+        self.maxConcurrentCalls = settings.maximumConcurrentCalls
+        self.ringTimeoutSeconds = settings.ringTimeoutSeconds
+        self.maxCallSeconds = settings.maximumCallSeconds
+        self.detectsMachines = settings.detectsMachines
+        self.callerId = settings.callerID?.e164
+        self.answerUrl = settings.answerURL
+        self.startsAt = settings.startsAt
+        self.endsAt = settings.endsAt
+    }
+
+    var rows: [[String]] {
+        [
+            ["id", self.id], ["name", self.name], ["status", self.status],
+            ["reason", self.statusReason ?? "–"], ["trunk", self.trunk],
+            ["trunk paused", self.trunkPausedReason ?? "no"], ["language", self.language],
+            ["priority", String(self.priority)], ["max attempts", String(self.maxAttempts)],
+            ["retry interval", "\(self.retryIntervalMinutes) min"],
+            [
+                "retry after",
+                self.retryMinutes.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value) min" }.joined(
+                    separator: ", "
+                ),
+            ],
+            ["retry jitter", "\(self.retryJitterPercent) %"],
+            ["limits per number", self.numberLimits.isEmpty ? "none" : self.numberLimits.joined(separator: "; ")],
+            ["window", self.window ?? "any time"],
+            ["call days", self.isWeekly ? "as in the window" : self.callDays.map(String.init).joined(separator: ",")],
+            ["blocked dates", self.blockedDates.isEmpty ? "none" : self.blockedDates.joined(separator: ", ")],
+            ["time zone", self.timeZone],
+            ["max concurrent calls", self.maxConcurrentCalls.map(String.init) ?? "the trunk's"],
+            ["ring timeout", "\(self.ringTimeoutSeconds) s"], ["longest call", "\(self.maxCallSeconds) s"],
+            ["machine detection", self.detectsMachines ? "yes" : "no"],
+            ["caller id", self.callerId ?? "missing"], ["answer url", self.answerUrl ?? "missing"],
+            ["starts at", self.startsAt?.formatted(.iso8601) ?? "–"],
+            ["ends at", self.endsAt?.formatted(.iso8601) ?? "–"],
+        ]
+    }
+}
