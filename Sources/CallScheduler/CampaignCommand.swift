@@ -11,8 +11,8 @@ struct CampaignCommand: ParsableCommand {
         commandName: "campaign",
         abstract: "Create campaigns, look at them, start and stop them.",
         subcommands: [
-            Create.self, Set.self, Block.self, Unblock.self, List.self, Show.self, Why.self, Start.self, Pause.self,
-            Resume.self, Cancel.self,
+            Create.self, Set.self, Block.self, Unblock.self, List.self, Show.self, Check.self, Why.self, Start.self,
+            Pause.self, Resume.self, Cancel.self,
         ]
     )
 
@@ -232,7 +232,19 @@ struct CampaignCommand: ParsableCommand {
     struct Start: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Start a campaign, now or at its starts-at.")
         @OptionGroup var change: CampaignChange
-        func run() async throws { try await self.change.perform(.start) }
+
+        func run() async throws {
+            let problems = try await self.change.common.withStore {
+                try await $0.checkCampaign(named: self.change.name).filter(\.isError)
+            }
+            guard problems.isEmpty else {
+                throw UsageFault(
+                    problems.map { "campaign '\(self.change.name)' cannot be started: \($0.field) \($0.problem)" }
+                        .joined(separator: "\n")
+                )
+            }
+            try await self.change.perform(.start)
+        }
     }
 
     struct Pause: AsyncParsableCommand {

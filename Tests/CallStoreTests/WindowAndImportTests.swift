@@ -146,4 +146,31 @@ struct WindowAndImportTests {
             }
         }
     }
+
+    @Test("the check names each problem by its field, errors first, and none when all is well")
+    func check() async throws {
+        try await Scratch.run { scratch in
+            let store = scratch.store
+            _ = try await store.createCampaign(CampaignSettings(name: "draft", timeZone: "UTC"))
+            let draft = try await store.checkCampaign(named: "draft")
+            #expect(draft.filter(\.isError).map(\.field) == ["caller_id", "answer_url", "contacts"])
+            _ = try await Fixtures.runningCampaign(in: store, contacts: 2) { $0.ringTimeoutSeconds = 20 }
+            #expect(try await store.checkCampaign(named: "test").isEmpty)
+            // Half an hour on no day of the little time that is left.
+            try await scratch.execute(
+                """
+                update campaigns set ends_at = now() + interval '1 hour', ring_timeout_seconds = 5,
+                    allowed_call_start_local = (now() at time zone 'utc' + interval '3 hours')::time(0),
+                    allowed_call_end_local = (now() at time zone 'utc' + interval '4 hours')::time(0)
+                where name = 'test'
+                """
+            )
+            let problems = try await store.checkCampaign(named: "test")
+            #expect(problems.filter(\.isError).map(\.field) == ["window"])
+            #expect(problems.filter { !$0.isError }.map(\.field) == ["ends_at", "ring_timeout_seconds"])
+            await #expect(throws: StoreError.self) { () async throws in
+                _ = try await store.checkCampaign(named: "nobody")
+            }
+        }
+    }
 }
