@@ -6,8 +6,8 @@ import Postgres
 extension CallStore {
     /// Blocks local dates for a campaign, or frees them again; both act at once.
     /// - Parameters:
-    ///   - dates: As `YYYY-MM-DD`.
     ///   - isBlocked: Whether to block or to free.
+    ///   - dates: As `YYYY-MM-DD`.
     ///   - name: The campaign's name.
     /// - Throws: ``StoreError`` when there is no such campaign; `PostgresError`.
     public func setBlocked(_ isBlocked: Bool, dates: [String], campaign name: String) async throws {

@@ -26,6 +26,7 @@ final class TCPProxy: Sendable {
     /// - Parameters:
     ///   - port: Where to listen.
     ///   - targets: The servers' loopback ports.
+    /// - Throws: When the port cannot be opened.
     init(port: Int, targets: [Int]) async throws {
         self.port = port
         self.state.withLockedValue { $0.targets = targets }

@@ -50,6 +50,7 @@ public struct Product {
     ///   - arguments: The subcommand and its arguments.
     ///   - environment: Its settings.
     /// - Returns: What it said.
+    /// - Throws: When it cannot be started.
     public static func run(_ arguments: [String], _ environment: [String: String] = [:]) async throws -> Ended {
         let process = try Self.process(arguments, environment)
         let folder = FileManager.default.temporaryDirectory
@@ -113,7 +114,8 @@ public final class RunningRole: Sendable {
     /// - Parameters:
     ///   - arguments: The subcommand and its arguments.
     ///   - environment: Its settings.
-    ///   - logFile: A file to append its log to; nil for one of its own, which goes with it.
+    ///   - logFile: A file to append its log to; nil for one of its own.
+    /// - Throws: When it cannot be started.
     public init(_ arguments: [String], _ environment: [String: String], logFile: URL? = nil) throws {
         let process = try Product.process(arguments, environment)
         self.name = arguments.joined(separator: " ")

@@ -23,6 +23,8 @@ public struct Rehearsal: Sendable {
     /// - Parameters:
     ///   - scenario: A scenario file's text.
     ///   - logFile: Where it logs.
+    /// - Returns: The simulator.
+    /// - Throws: When it cannot be started or does not answer.
     public static func start(scenario: String, logFile: URL? = nil) async throws -> Rehearsal {
         let port = try Self.freePort()
         let file = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
