@@ -138,7 +138,7 @@ let package = Package(
         tests("PostgresTests", ["Postgres", "TestBasics", logging, locks]),
         tests("AMQPTests", ["AMQP", "TestBasics", logging, httpClient, nioCore, nioHTTP1]),
         tests("TelephonyTests", ["CallModel", "Telephony", "TestBasics", httpClient, nioCore, nioPosix, locks, logging, crypto]),
-        tests("CallModelTests", ["CallModel"]),
+        tests("CallModelTests", ["CallModel", "TestBasics"]),
         tests("CallStoreTests", ["CallModel", "CallStore", "Postgres", "Schemas", "TestBasics", "TestSupport", logging]),
         tests(
             "RoleTests",

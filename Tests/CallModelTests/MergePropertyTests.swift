@@ -3,20 +3,12 @@
 
 import CallModel
 import Foundation
+import TestBasics
 import Testing
 
 /// Reports merge to the same whatever their order, grouping and repetition. A failure names its seed.
 struct MergePropertyTests {
-    /// A linear congruential generator (Knuth, MMIX): a seed repeats a case.
-    private struct Generator: RandomNumberGenerator {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            self.state = self.state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return self.state ^ (self.state >> 29)
-        }
-    }
-
-    private static func events(using random: inout Generator) -> [CallEvent] {
+    private static func events(using random: inout SeededRandom) -> [CallEvent] {
         let callIDs = (0..<3).map { _ in UUID() }
         return (0..<Int.random(in: 1...12, using: &random)).map { _ in
             CallEvent(
@@ -35,7 +27,7 @@ struct MergePropertyTests {
     func order(shard: Int) {
         for index in 0..<100 {
             let seed = UInt64(shard * 100 + index)
-            var random = Generator(state: seed)
+            var random = SeededRandom(seed: seed)
             let events = Self.events(using: &random)
             let expected = CallReport.merge(events)
             let repeated = (events + events.shuffled(using: &random)).shuffled(using: &random)
@@ -47,7 +39,7 @@ struct MergePropertyTests {
     func monotonic(shard: Int) {
         for index in 0..<100 {
             let seed = UInt64(shard * 100 + index)
-            var random = Generator(state: seed)
+            var random = SeededRandom(seed: seed)
             let events = Self.events(using: &random)
             for count in 1..<max(2, events.count) {
                 let before = CallReport.merge(events.prefix(count))

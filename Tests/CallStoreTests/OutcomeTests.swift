@@ -5,6 +5,7 @@ import CallModel
 import CallStore
 import Foundation
 import Postgres
+import TestBasics
 import TestSupport
 import Testing
 
@@ -140,7 +141,7 @@ struct OutcomeTests {
 
     @Test("any order and any repetition of a call's reports gives the same row", arguments: 0..<12)
     func permutations(seed: UInt64) async throws {
-        var random = SeededRandom(state: seed)
+        var random = SeededRandom(seed: seed)
         var order: [(CallStatus, Double, AnsweredBy?)] = [
             (.initiated, 0, nil), (.ringing, 1, nil), (.answered, 2, .machine), (.completed, 3, .machine),
         ]
@@ -222,15 +223,5 @@ struct OutcomeTests {
             let batch = try await Self.record(scratch, [Self.event(callID, .completed)])
             #expect(batch.unknownCalls == [callID])
         }
-    }
-}
-
-/// A small generator whose seed is in the failure's message.
-private struct SeededRandom: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        self.state = self.state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        return self.state ^ (self.state >> 29)
     }
 }

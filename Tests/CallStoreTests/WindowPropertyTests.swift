@@ -4,6 +4,7 @@
 import CallStore
 import Foundation
 import Postgres
+import TestBasics
 import TestSupport
 import Testing
 
@@ -29,7 +30,7 @@ struct WindowPropertyTests {
     ]
 
     private static func cases(seed: UInt64) -> [Case] {
-        var random = Generator(state: seed)
+        var random = SeededRandom(seed: seed)
         return (0..<1000).map { index in
             let start = Int.random(in: 0..<1440, using: &random)
             var end = Int.random(in: 0..<1440, using: &random)
@@ -46,14 +47,6 @@ struct WindowPropertyTests {
                     ? around + Int.random(in: -90_000...90_000, using: &random)
                     : 1_760_000_000 + Int.random(in: 0...80_000_000, using: &random)
             )
-        }
-    }
-
-    private struct Generator: RandomNumberGenerator {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            self.state = self.state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return self.state ^ (self.state >> 29)
         }
     }
 

@@ -7,15 +7,6 @@ import Testing
 
 @testable import Dialing
 
-/// A linear congruential generator (Knuth, MMIX): a seed repeats a case.
-private struct Generator: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        self.state = self.state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        return self.state ^ (self.state >> 29)
-    }
-}
-
 struct CircuitBreakerTests {
     private static let start = ContinuousClock.now
 
@@ -49,7 +40,7 @@ struct CircuitBreakerTests {
 
     @Test("whatever happens, an open breaker grants one probe per pause at most", arguments: 0..<50)
     func property(seed: UInt64) {
-        var random = Generator(state: seed)
+        var random = SeededRandom(seed: seed)
         var breaker = CircuitBreaker(threshold: Int.random(in: 1...10, using: &random), pause: .seconds(5))
         var now = Self.start
         var probes = 0
@@ -80,7 +71,7 @@ struct CircuitBreakerTests {
 struct CallSlotsTests {
     @Test("never more than the capacity is taken, and everybody gets a turn", arguments: 0..<20)
     func property(seed: UInt64) async throws {
-        var random = Generator(state: seed)
+        var random = SeededRandom(seed: seed)
         let capacity = Int.random(in: 1...8, using: &random)
         let slots = CallSlots(capacity: capacity)
         let calls = (0..<60).map { _ in UUID() }
