@@ -48,6 +48,36 @@ public enum Schemas {
                 name: "number_limits",
                 sql: Self.text(PackageResources._005_number_limits_sql)
             ),
+            Migration(
+                number: 6,
+                name: "contact_imports",
+                sql: Self.text(PackageResources._006_contact_imports_sql)
+            ),
+            Migration(
+                number: 7,
+                name: "strata",
+                sql: Self.text(PackageResources._007_strata_sql)
+            ),
+            Migration(
+                number: 8,
+                name: "policies",
+                sql: Self.text(PackageResources._008_policies_sql)
+            ),
+            Migration(
+                number: 9,
+                name: "exclusions_and_consent",
+                sql: Self.text(PackageResources._009_exclusions_and_consent_sql)
+            ),
+            Migration(
+                number: 10,
+                name: "shares_and_quotas",
+                sql: Self.text(PackageResources._010_shares_and_quotas_sql)
+            ),
+            Migration(
+                number: 11,
+                name: "day_parts",
+                sql: Self.text(PackageResources._011_day_parts_sql)
+            ),
         ]
     }
 

@@ -15,6 +15,8 @@ public enum CallOutcome: String, Sendable, Codable, CaseIterable {
     case failed
     /// A machine or fax picked up; "completed" at the provider, but no interview.
     case answeringMachine = "answering_machine"
+    /// The called party, or what guards its line, declined the call without a conversation, where the provider says so.
+    case rejected
 
     /// The outcome of a call with this final status; nil while the call is not over.
     /// - Parameters:

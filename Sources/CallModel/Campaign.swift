@@ -53,6 +53,20 @@ public struct CampaignSettings: Sendable, Equatable {
     public var retryMinutes: [CallOutcome: Int] = [:]
     /// Up to this share of the pause is added, different for each call, 0 to 100 percent.
     public var retryJitterPercent: Int = 0
+    /// Attempts of one contact that end like this, at most; then it is not called again.
+    public var outcomeMaximums: [CallOutcome: Int] = [:]
+    /// Parts of the week over which attempts are spread; empty to leave it to chance.
+    public var dayParts: [DayPart] = []
+    /// Whether only contacts with consent on record may be called.
+    public var requiresConsent: Bool = false
+    /// Lines of a trunk are shared among running campaigns of one priority in these proportions, 1 to 1000.
+    public var weight: Int = 1
+    /// Calls placed per hour, at most; nil leaves it to the trunk.
+    public var callsPerHour: Int?
+    /// The campaign ends with this many completed interviews; nil calls everybody.
+    public var targetCompletes: Int?
+    /// The same for the contacts of one cell, such as a region or an age group.
+    public var cellTargets: [String: Int] = [:]
     /// How often a number may be called, over all campaigns, and how long it rests.
     public var numberLimits: [NumberLimit] = []
     /// The daily calling window; nil calls at any time.
@@ -101,6 +115,24 @@ public struct CampaignSettings: Sendable, Equatable {
                 ![.completed, .refused].contains(outcome),
                 "retry-after: \(outcome.rawValue) ends a contact's story and is never retried"
             )
+        }
+        for (outcome, maximum) in self.outcomeMaximums.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+            check(1...15 ~= maximum, "max-after: \(outcome.rawValue): \(maximum) is not in 1…15")
+            check(
+                ![.completed, .refused].contains(outcome),
+                "max-after: \(outcome.rawValue) ends a contact's story with the first"
+            )
+        }
+        for part in self.dayParts {
+            check(!part.week.ranges.isEmpty, "day-part: \(part.name) has no day")
+        }
+        check(self.dayParts.count <= 20, "day-part: there are more than 20")
+        check(1...1000 ~= self.weight, "weight: \(self.weight) is not in 1…1000")
+        check(1...1_000_000 ~= self.callsPerHour ?? 1, "calls-per-hour: must be 1…1000000")
+        check((self.targetCompletes ?? 1) >= 1, "target-completes: must be at least 1")
+        for (cell, target) in self.cellTargets.sorted(by: { $0.key < $1.key }) {
+            check(1...100 ~= cell.count, "cell-target: '\(cell)' must have 1 to 100 characters")
+            check(target >= 0, "cell-target: \(cell): \(target) is negative")
         }
         check(0...100 ~= self.retryJitterPercent, "retry-jitter-percent: must be 0…100")
         check(self.week?.ranges.isEmpty != true, "window: no day is left to call on")

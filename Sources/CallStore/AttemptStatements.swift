@@ -16,7 +16,7 @@ extension CallStore {
         -- Ordered, so that two batches with contacts in common wait for each other instead of dead-locking.
         , claim as materialized (
             select c.id, c.call_id, c.campaign_id, c.phone_number, c.attempts_count, c.time_zone, c.do_not_call,
-                c.state, c.prior_state
+                c.state, c.prior_state, c.has_prior_consent, c.stratum_id, c.day_part_attempts
             from contacts c
             where c.id = any ($2::uuid[])
             order by c.id
@@ -31,28 +31,38 @@ extension CallStore {
                 join campaigns k on k.id = c.campaign_id and k.number_limits <> '[]'
                 order by c.phone_number
                 offset 0) as o)
+        -- A batch's contacts live in few places: the window is asked once for each.
+        , place as materialized (
+            select d.campaign_id, d.region, d.zones, b.blocked,
+                call_window_closes_at(k.calling_week, b.blocked, d.zones, now()) as closes_at
+            from (
+                select distinct c.campaign_id, s.region, coalesce(c.time_zone, o.time_zone) as zones
+                from claim c
+                join campaigns o on o.id = c.campaign_id
+                join campaign_strata s on s.id = c.stratum_id) d
+            join campaigns k on k.id = d.campaign_id
+            cross join lateral (select blocked_in(k.blocked_dates, d.region) as blocked offset 0) b)
         , judged as materialized (
             select r.call_id, r.contact_id, c.campaign_id, c.phone_number, c.attempts_count, k.caller_id, k.answer_url,
-                k.ring_timeout_seconds, k.max_call_seconds, k.detects_machines, l.rests_until,
+                k.ring_timeout_seconds, k.max_call_seconds, k.detects_machines, w.closes_at, w.day_part,
+                greatest(l.rests_until, w.turn, x.excluded_until) as rests_until,
+                case when x.excluded_until = 'infinity' then 'exclusion list'
+                    when c.do_not_call then 'do_not_call' else 'no consent' end as excluded_reason,
                 case
                     when c.call_id is distinct from r.call_id then 'stale'
                     when c.prior_state is null then 'exists'
-                    when c.do_not_call or exists (
-                        select from exclusion_list_entries e where e.phone_number = c.phone_number)
-                        then 'excluded'
+                    when c.do_not_call or x.excluded_until = 'infinity' then 'excluded'
+                    when k.requires_consent and not c.has_prior_consent then 'no_consent'
+                    when x.excluded_until is not null then 'excluded_for_now'
                     when k.status <> 'running' then 'campaign_not_running'
                     when k.ends_at <= now() then 'campaign_ended'
                     when exists (select from trunks t where t.name = $5 and t.paused_at is not null)
                         then 'trunk_paused'
                     when c.attempts_count >= k.max_attempts then 'attempts_used_up'
                     -- A second is for the way to the provider.
-                    when coalesce(
-                        call_window_closes_at(
-                            k.calling_week, k.blocked_dates, coalesce(c.time_zone, k.time_zone), now())
-                            < now() + interval '1 second',
-                        true)
-                        then 'window_closed'
+                    when coalesce(w.closes_at < now() + interval '1 second', true) then 'window_closed'
                     when l.rests_until is not null then 'number_rests'
+                    when w.turn is not null then 'not_its_day_part'
                     when r.expires_at <= now() then 'request_expired'
                     when k.caller_id is null or k.answer_url is null then 'campaign_incomplete'
                     else 'allowed'
@@ -60,21 +70,39 @@ extension CallStore {
             from request r
             left join claim c on c.id = r.contact_id
             left join campaigns k on k.id = c.campaign_id
-            left join limited l on l.id = c.id)
+            left join campaign_strata s on s.id = c.stratum_id
+            left join limited l on l.id = c.id
+            left join lateral (select \(CallStore.excludedUntil("c.phone_number", "k.id")) as excluded_until) x on true
+            left join lateral (
+                select p.closes_at,
+                    case when k.day_parts <> '[]' then day_part_at(k.day_parts, p.zones, now()) end as day_part,
+                    case when k.day_parts <> '[]' then day_part_turn(
+                        k.day_parts, c.day_part_attempts, k.calling_week, p.blocked, p.zones, now(),
+                        coalesce(k.ends_at, 'infinity')) end as turn
+                from place p
+                where p.campaign_id = k.id and p.region = s.region and p.zones = coalesce(c.time_zone, k.time_zone)
+                ) w on true)
         , inserted as (
             insert into call_attempts (
-                call_id, contact_id, campaign_id, attempt_number, phone_number, dialer_id, status, deadline_at)
+                call_id, contact_id, campaign_id, attempt_number, phone_number, dialer_id, status, deadline_at,
+                day_part)
             select j.call_id, j.contact_id, j.campaign_id, j.attempts_count + 1, j.phone_number, $4, 'placing',
-                now() + make_interval(secs => j.ring_timeout_seconds + j.max_call_seconds + $6)
+                now() + make_interval(secs => j.ring_timeout_seconds + j.max_call_seconds + $6),
+                j.day_part
             from judged j
             where j.verdict = 'allowed'
             order by j.phone_number
             on conflict do nothing
-            returning call_id, contact_id, deadline_at)
+            returning call_id, contact_id, deadline_at, day_part)
         , charged as (
             update contacts c
-            set attempts_count = c.attempts_count + 1, last_attempt_at = now(), prior_state = null
-            where c.id = any (array(select contact_id from inserted)))
+            set attempts_count = c.attempts_count + 1, last_attempt_at = now(), prior_state = null,
+                day_part_attempts = case
+                    when i.day_part is null then c.day_part_attempts
+                    else count_day_part(c.day_part_attempts, i.day_part, 1)
+                end
+            from inserted i
+            where c.id = i.contact_id and c.id = any (array(select contact_id from inserted)))
         -- The number is being called already, for another campaign or a duplicate: come back in a minute.
         , busy as (
             update contacts c
@@ -89,18 +117,24 @@ extension CallStore {
             where c.id = any (array(
                 select j.contact_id from judged j
                 where j.verdict not in (
-                    'allowed', 'stale', 'exists', 'excluded', 'attempts_used_up', 'number_rests'))))
+                    'allowed', 'stale', 'exists', 'excluded', 'no_consent', 'attempts_used_up', 'number_rests',
+                    'excluded_for_now', 'not_its_day_part'))))
         , resting as (
             update contacts c
             set state = c.prior_state, prior_state = null, call_id = null, lease_until = null,
-                next_attempt_at = j.rests_until
+                next_attempt_at = nullif(j.rests_until, 'infinity')
             from judged j
-            where c.id = j.contact_id and j.verdict = 'number_rests'
-                and c.id = any (array(select contact_id from judged where verdict = 'number_rests')))
+            where c.id = j.contact_id and j.verdict in ('number_rests', 'excluded_for_now', 'not_its_day_part')
+                and c.id = any (array(
+                    select contact_id from judged
+                    where verdict in ('number_rests', 'excluded_for_now', 'not_its_day_part'))))
         , excluded as (
             update contacts c
-            set state = 'excluded', prior_state = null, call_id = null, lease_until = null, next_attempt_at = null
-            where c.id = any (array(select j.contact_id from judged j where j.verdict = 'excluded')))
+            set state = 'excluded', prior_state = null, call_id = null, lease_until = null, next_attempt_at = null,
+                excluded_reason = j.excluded_reason
+            from judged j
+            where c.id = j.contact_id and j.verdict in ('excluded', 'no_consent')
+                and c.id = any (array(select contact_id from judged where verdict in ('excluded', 'no_consent'))))
         , used_up as (
             update contacts c
             set state = 'not_reached', prior_state = null, call_id = null, lease_until = null, next_attempt_at = null
@@ -161,12 +195,14 @@ extension CallStore {
         from call_attempts a
         join campaigns k on k.id = a.campaign_id
         join contacts c on c.id = a.contact_id
+        join campaign_strata s on s.id = c.stratum_id
         left join trunks t on t.name = k.trunk
         where a.call_id = any ($1::uuid[]) and a.ended_at is null and a.status in ('placed', 'unknown')
             and (k.status <> 'running' or t.paused_at is not null or c.state = 'excluded'
                 or call_window_closes_at(
-                    k.calling_week, k.blocked_dates, coalesce(c.time_zone, k.time_zone), now()) is null
-                or exists (select from exclusion_list_entries e where e.phone_number = a.phone_number))
+                    k.calling_week, blocked_in(k.blocked_dates, s.region), coalesce(c.time_zone, k.time_zone), now())
+                    is null
+                or \(CallStore.excludedUntil("a.phone_number", "k.id")) is not null)
         """
     )
 
@@ -200,10 +236,14 @@ extension CallStore {
             update call_attempts
             set status = 'ended', ended_at = now(), outcome = 'failed', error_code = $2, counted = false
             where call_id = $1 and status = 'placing' and report_rank = 0
-            returning call_id, contact_id)
+            returning call_id, contact_id, day_part)
         , given_back as (
             update contacts c
-            set state = case
+            set day_part_attempts = case
+                    when p.day_part is null then c.day_part_attempts
+                    else count_day_part(c.day_part_attempts, p.day_part, -1)
+                end,
+                state = case
                     when c.state <> 'in_progress' then c.state
                     when c.attempts_count <= 1 then 'pending'
                     else 'not_reached'
@@ -212,6 +252,7 @@ extension CallStore {
                     when c.state = 'in_progress' then now() + make_interval(secs => $3)
                 end,
                 attempts_count = greatest(0, c.attempts_count - 1), call_id = null, lease_until = null
+            from closed p
             where c.id = (select contact_id from closed) and c.call_id = $1)
         select call_id from closed
         """

@@ -37,7 +37,6 @@ extension CallStore {
     /// Stores a new campaign as a draft.
     /// - Throws: ``StoreError`` with code `alreadyExists`.
     public func createCampaign(_ settings: CampaignSettings) async throws -> UUID {
-        let retryMinutes = Dictionary(uniqueKeysWithValues: settings.retryMinutes.map { ($0.key.rawValue, $0.value) })
         do {
             let result = try await self.client.execute(
                 Self.insertCampaign,
@@ -47,9 +46,11 @@ extension CallStore {
                     settings.callDays.map { Int16($0) }, settings.timeZone, settings.maximumConcurrentCalls,
                     settings.ringTimeoutSeconds, settings.maximumCallSeconds, settings.detectsMachines,
                     settings.callerID?.e164, settings.answerURL, settings.startsAt, settings.endsAt,
-                    String(decoding: try JSONEncoder().encode(retryMinutes), as: UTF8.self),
-                    settings.retryJitterPercent, settings.week?.multirange,
-                    String(decoding: try JSONEncoder().encode(settings.numberLimits), as: UTF8.self),
+                    try Self.json(Self.byName(settings.retryMinutes)), settings.retryJitterPercent,
+                    settings.week?.multirange, try Self.json(settings.numberLimits),
+                    try Self.json(Self.byName(settings.outcomeMaximums)), try Self.json(settings.dayParts),
+                    settings.requiresConsent, settings.weight, settings.callsPerHour, settings.targetCompletes,
+                    try Self.json(settings.cellTargets),
                 ]
             )
             guard let id = try result.first?.decode(UUID.self, at: 0) else {
@@ -161,14 +162,34 @@ extension CallStore {
         }
     }
 
-    private static func outcome(_ text: String) throws -> CallOutcome {
-        guard let outcome = CallOutcome(rawValue: text) else {
-            throw StoreError(
-                code: .schemaMismatch,
-                message: "campaigns.retry_minutes names '\(text)', which is unknown here"
-            )
+    private static func json(_ value: some Encodable) throws -> String {
+        String(decoding: try JSONEncoder().encode(value), as: UTF8.self)
+    }
+
+    private static func byName(_ values: [CallOutcome: Int]) -> [String: Int] {
+        Dictionary(uniqueKeysWithValues: values.map { ($0.key.rawValue, $0.value) })
+    }
+
+    private static func byOutcome(_ row: PostgresRow, _ column: String) throws -> [CallOutcome: Int] {
+        var values: [CallOutcome: Int] = [:]
+        for (text, value) in try Self.decode([String: Int].self, row, column) {
+            guard let outcome = CallOutcome(rawValue: text) else {
+                throw StoreError(
+                    code: .schemaMismatch,
+                    message: "campaigns.\(column) names '\(text)', which is unknown here"
+                )
+            }
+            values[outcome] = value
         }
-        return outcome
+        return values
+    }
+
+    private static func decode<Value: Decodable>(
+        _ type: Value.Type,
+        _ row: PostgresRow,
+        _ column: String
+    ) throws -> Value {
+        try JSONDecoder().decode(type, from: Data(try row.decode(String.self, named: column).utf8))
     }
 
     private static func campaign(_ row: PostgresRow) throws -> Campaign {
@@ -181,10 +202,14 @@ extension CallStore {
         settings.priority = try row.decode(named: "priority")
         settings.maximumAttempts = try row.decode(named: "max_attempts")
         settings.retryIntervalMinutes = try row.decode(named: "retry_interval_minutes")
-        let retryMinutes = Data(try row.decode(String.self, named: "retry_minutes").utf8)
-        for (outcome, minutes) in try JSONDecoder().decode([String: Int].self, from: retryMinutes) {
-            settings.retryMinutes[try Self.outcome(outcome)] = minutes
-        }
+        settings.retryMinutes = try Self.byOutcome(row, "retry_minutes")
+        settings.outcomeMaximums = try Self.byOutcome(row, "outcome_maximums")
+        settings.dayParts = try Self.decode([DayPart].self, row, "day_parts")
+        settings.requiresConsent = try row.decode(named: "requires_consent")
+        settings.weight = try row.decode(named: "weight")
+        settings.callsPerHour = try row.decode(named: "calls_per_hour")
+        settings.targetCompletes = try row.decode(named: "target_completes")
+        settings.cellTargets = try Self.decode([String: Int].self, row, "cell_targets")
         settings.retryJitterPercent = try row.decode(named: "retry_jitter_percent")
         let start = try row.decode(String?.self, named: "window_start")
         let end = try row.decode(String?.self, named: "window_end")
@@ -194,8 +219,7 @@ extension CallStore {
             settings.window = nil
         }
         settings.week = try row.decode(String?.self, named: "weekly_windows").map { try CallingWeek(multirange: $0) }
-        let limits = Data(try row.decode(String.self, named: "number_limits").utf8)
-        settings.numberLimits = try JSONDecoder().decode([NumberLimit].self, from: limits)
+        settings.numberLimits = try Self.decode([NumberLimit].self, row, "number_limits")
         settings.callDays = try row.decode([Int16].self, named: "call_days").map { Int($0) }
         settings.maximumConcurrentCalls = try row.decode(named: "max_concurrent_calls")
         settings.ringTimeoutSeconds = try row.decode(named: "ring_timeout_seconds")

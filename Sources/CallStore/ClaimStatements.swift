@@ -38,11 +38,8 @@ extension CallStore {
     static let running = PostgresStatement(
         name: "running_campaigns",
         """
-        select c.id, c.name, c.trunk, c.priority::bigint,
-            case when c.max_concurrent_calls is not null then
-                greatest(0, c.max_concurrent_calls - (
-                    select count(*) from contacts p where p.campaign_id = c.id and p.state = 'in_progress'))
-            end
+        select c.id, c.name, c.trunk, c.priority::bigint, c.weight::bigint,
+            (select count(*) from contacts p where p.campaign_id = c.id and p.state = 'in_progress')
         from campaigns c
         left join trunks t on t.name = c.trunk
         where c.status = 'running' and t.paused_at is null
@@ -53,73 +50,113 @@ extension CallStore {
     /// The shape matters: MATERIALIZED picks and `= any (array(…))` keep the planner from scanning the table or from
     /// claiming more than was picked. A test asserts the plan.
     ///
-    /// `$1` campaign, `$2` limit, `$3` lease in seconds. One row at least when the campaign's lock was free, so that
-    /// "another selector has it" can be told from "nothing is due".
+    /// `$1` campaign, `$2` limit, `$3` lease in seconds, `$4` contacts to look at. One row at least when the campaign's
+    /// lock was free, so that "another selector has it" can be told from "nothing is due".
     static let claimContacts = PostgresStatement(
         name: "claim_contacts",
         """
         -- The lock keeps a second selector off this campaign for the length of this statement.
         with campaign as materialized (
-            select c.id, c.time_zone, c.calling_week, c.blocked_dates, c.number_limits,
+            select c.id, c.time_zone, c.calling_week, c.blocked_dates, c.number_limits, c.day_parts, c.requires_consent,
                 coalesce(c.ends_at, 'infinity') as ends_at
             from campaigns c
             where c.id = $1 and c.status = 'running' and (c.ends_at is null or c.ends_at > now())
             for no key update skip locked)
-        -- Open zones first: contacts in a closed zone are never looked at.
-        , zones as materialized (
-            select z.time_zone, least(k.ends_at, call_window_closes_at(
-                k.calling_week, k.blocked_dates, coalesce(nullif(z.time_zone, ''), k.time_zone), now())) as closes_at
+        , room as materialized (select least($2, campaign_room(k.id)) as calls from campaign k)
+        , cells as materialized (select r.cell, r.calls from campaign k cross join lateral campaign_cell_room(k.id) as r)
+        -- Open strata first: contacts where the window is closed or the quota is reached are never looked at.
+        , places as materialized (
+            select d.region, d.time_zone, d.zones, d.blocked,
+                least(k.ends_at, call_window_closes_at(k.calling_week, d.blocked, d.zones, now())) as closes_at
             from campaign k
-            join campaign_time_zones z on z.campaign_id = k.id
-            where call_window_closes_at(
-                k.calling_week, k.blocked_dates, coalesce(nullif(z.time_zone, ''), k.time_zone), now()) is not null)
-        , candidates as materialized (
-            select p.id, exists (
-                select from exclusion_list_entries e where e.phone_number = p.phone_number) as is_excluded,
-                case when k.number_limits <> '[]' then number_rests_until(p.phone_number, k.number_limits) end
-                    as rests_until
-            from campaign k
-            cross join zones z
+            join room on room.calls > 0
             cross join lateral (
-                select c.id, c.phone_number, c.next_attempt_at
+                select distinct s.region, s.time_zone, coalesce(nullif(s.time_zone, ''), k.time_zone) as zones,
+                    blocked_in(k.blocked_dates, s.region) as blocked
+                from campaign_strata s
+                where s.campaign_id = $1) d
+            where call_window_closes_at(k.calling_week, d.blocked, d.zones, now()) is not null)
+        , strata as materialized (
+            select s.id, s.cell, p.zones, p.blocked, p.closes_at, cells.calls as cell_room
+            from places p
+            join campaign_strata s
+                on s.campaign_id = $1 and s.region = p.region and s.time_zone = p.time_zone
+            left join cells on cells.cell = s.cell
+            where cells.calls is null or cells.calls > 0)
+        , due as materialized (
+            select p.id, p.phone_number, p.has_prior_consent, p.day_part_attempts, p.next_attempt_at, s.id as stratum_id
+            from strata s
+            cross join lateral (
+                select c.id, c.phone_number, c.has_prior_consent, c.day_part_attempts, c.next_attempt_at
                 from contacts c
-                where c.campaign_id = $1 and coalesce(c.time_zone, '') = z.time_zone
-                    and c.state in ('pending', 'not_reached') and c.next_attempt_at is not null
+                where c.stratum_id = s.id and c.state in ('pending', 'not_reached') and c.next_attempt_at is not null
                     and c.next_attempt_at <= now()
                 order by c.next_attempt_at
-                limit $2) p
+                limit $4) p
             order by p.next_attempt_at
-            limit $2)
+            limit $4)
+        , candidates as materialized (
+            select d.id, d.next_attempt_at, s.cell, s.cell_room,
+                \(CallStore.excludedUntil("d.phone_number", "k.id")) as excluded_until,
+                k.requires_consent and not d.has_prior_consent as lacks_consent,
+                greatest(
+                    case when k.number_limits <> '[]' then number_rests_until(d.phone_number, k.number_limits) end,
+                    case when k.day_parts <> '[]' then day_part_turn(
+                        k.day_parts, d.day_part_attempts, k.calling_week, s.blocked, s.zones, now(), k.ends_at) end)
+                    as rests_until
+            from campaign k
+            cross join due d
+            join strata s on s.id = d.stratum_id)
         -- An exclusion that came between an import and its check: keep it off the head of the index.
         , excluded as (
             update contacts c
-            set state = 'excluded', next_attempt_at = null
-            where c.id = any (array(select id from candidates where is_excluded))
+            set state = 'excluded', next_attempt_at = null,
+                excluded_reason = case when p.excluded_until = 'infinity' then 'exclusion list' else 'no consent' end
+            from candidates p
+            where c.id = p.id
+                and c.id = any (array(
+                    select id from candidates where excluded_until = 'infinity' or lacks_consent))
                 and c.state in ('pending', 'not_reached'))
         -- Those that rest are put off until they may be called: the next claim does not meet them again.
         , put_off as (
             update contacts c
-            set next_attempt_at = p.rests_until
+            set next_attempt_at = nullif(greatest(p.rests_until, p.excluded_until), 'infinity')
             from candidates p
-            where c.id = p.id and c.id = any (array(
-                    select id from candidates where rests_until is not null and not is_excluded))
+            where c.id = p.id
+                and c.id = any (array(
+                    select id from candidates
+                    where coalesce(rests_until, excluded_until) is not null
+                        and excluded_until is distinct from 'infinity' and not lacks_consent))
                 and c.state in ('pending', 'not_reached'))
-        , due as materialized (
+        , chosen as materialized (
+            select r.id
+            from (
+                select p.id, p.next_attempt_at, p.cell_room,
+                    row_number() over (partition by p.cell order by p.next_attempt_at, p.id) as place
+                from candidates p
+                where p.excluded_until is null and not p.lacks_consent and p.rests_until is null) r
+            where r.place <= coalesce(r.cell_room, r.place)
+            order by r.next_attempt_at
+            limit (select calls from room))
+        , free as materialized (
             select c.id
             from contacts c
-            where c.id = any (array(select id from candidates where not is_excluded and rests_until is null))
+            where c.id = any (array(select id from chosen))
                 and c.state in ('pending', 'not_reached') and c.next_attempt_at <= now()
             for no key update skip locked)
         , claimed as (
             update contacts c
             set state = 'in_progress', prior_state = c.state, call_id = uuid_v7(),
                 lease_until = now() + make_interval(secs => $3)
-            where c.id = any (array(select id from due))
-            returning c.call_id, c.id, c.attempts_count, c.lease_until, coalesce(c.time_zone, '') as time_zone)
-        select p.call_id, p.id, (p.attempts_count + 1)::bigint, now(), least(p.lease_until, z.closes_at)
+            where c.id = any (array(select id from free))
+            returning c.call_id, c.id, c.attempts_count, c.lease_until, c.stratum_id)
+        select p.call_id, p.id, (p.attempts_count + 1)::bigint, now(), least(p.lease_until, s.closes_at),
+            (select count(*) from candidates),
+            (select count(*) from candidates
+             where excluded_until is not null or lacks_consent or rests_until is not null)
         from campaign k
         left join claimed p on true
-        left join zones z on z.time_zone = p.time_zone
+        left join strata s on s.id = p.stratum_id
         """
     )
 
@@ -175,22 +212,42 @@ extension CallStore {
         """
     )
 
+    /// A contact in a cell whose quota is reached is not called any more, and does not keep its campaign open.
     static let completeExhausted = PostgresStatement(
         name: "complete_exhausted",
         """
-        with done as (
-            update campaigns k
-            set status = 'completed', status_reason = 'nothing is left to call', status_changed_at = now(),
-                updated_at = now()
+        with ending as materialized (
+            select k.id,
+                case
+                    when k.target_completes <= (
+                        select count(*)
+                        from campaign_strata s
+                        join contacts c on c.stratum_id = s.id and c.state = 'completed'
+                        where s.campaign_id = k.id)
+                        then 'the target of ' || k.target_completes || ' completes is reached'
+                    when exists (select from campaign_cells q where q.campaign_id = k.id)
+                        then 'nothing is left to call: contacts are used up or their quotas reached'
+                    else 'nothing is left to call'
+                end as reason,
+                coalesce((
+                    select array_agg(r.cell) from campaign_cell_room(k.id) r where r.calls = 0), '{}') as full_cells
+            from campaigns k
             where k.id = $1 and k.status = 'running'
-                and not exists (
-                    select from contacts c
-                    where c.campaign_id = k.id and c.state in ('pending', 'not_reached')
-                        and c.next_attempt_at is not null)
-                and not exists (select from contacts c where c.campaign_id = k.id and c.state = 'in_progress')
-            returning k.id)
+                and not exists (select from contacts c where c.campaign_id = k.id and c.state = 'in_progress'))
+        , done as (
+            update campaigns k
+            set status = 'completed', status_reason = e.reason, status_changed_at = now(), updated_at = now()
+            from ending e
+            where k.id = e.id and k.status = 'running'
+                and (e.reason like 'the target%' or not exists (
+                    select
+                    from campaign_strata s
+                    join contacts c on c.stratum_id = s.id
+                    where s.campaign_id = k.id and s.cell <> all (e.full_cells)
+                        and c.state in ('pending', 'not_reached') and c.next_attempt_at is not null))
+            returning k.id, k.status_reason)
         insert into campaign_changes (campaign_id, status, reason, actor)
-        select id, 'completed', 'nothing is left to call', 'selector' from done
+        select id, 'completed', status_reason, 'selector' from done
         """
     )
 }

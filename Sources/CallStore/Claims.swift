@@ -16,8 +16,10 @@ extension CallStore {
         public let trunk: String
         /// Higher goes first.
         public let priority: Int
-        /// How many more contacts may be in progress at once; nil when only the trunk limits it.
-        public let headroom: Int?
+        /// Its part of the trunk's lines, in proportion to the others'.
+        public let weight: Int
+        /// Contacts that are claimed or being called.
+        public let underWay: Int
     }
 
     /// What a claim brought.
@@ -26,6 +28,8 @@ extension CallStore {
         public var requests: [DialRequest]
         /// Whether another selector was at work on this campaign, so that nothing could be learned.
         public var isContended: Bool
+        /// Whether more may be due: all that was looked at was due, and some of it has been put off.
+        public var mayHaveMore: Bool
     }
 
     /// Moves campaigns along by the clock: `scheduled` to `running` at `starts_at`, and to `completed` after `ends_at`.
@@ -49,7 +53,8 @@ extension CallStore {
                 name: try row.decode(String.self, at: 1),
                 trunk: try row.decode(String.self, at: 2),
                 priority: try row.decode(Int.self, at: 3),
-                headroom: try row.decode(Int?.self, at: 4)
+                weight: try row.decode(Int.self, at: 4),
+                underWay: try row.decode(Int.self, at: 5)
             )
         }
     }
@@ -62,16 +67,22 @@ extension CallStore {
     /// - Returns: The requests to publish.
     /// - Throws: `PostgresError`.
     public func claim(campaign: UUID, limit: Int, leaseDuration: Duration) async throws -> ClaimResult {
+        // Some that are due rest, by a rule about their number: looking at more finds the others, and puts those off.
+        let depth = max(limit, Self.claimDepth)
         let result = try await self.client.execute(
             Self.claimContacts,
-            [campaign, limit, leaseDuration.inSeconds]
+            [campaign, limit, leaseDuration.inSeconds, depth]
         )
         var requests: [DialRequest] = []
         requests.reserveCapacity(result.count)
         var sawCampaign = false
+        var examined = 0
+        var setAside = 0
         for index in 0..<result.count {
             let row = result[index]
             sawCampaign = true
+            examined = try row.decode(Int.self, at: 5)
+            setAside = try row.decode(Int.self, at: 6)
             guard let callID = try row.decode(UUID?.self, at: 0) else { continue }
             requests.append(
                 DialRequest(
@@ -84,8 +95,15 @@ extension CallStore {
                 )
             )
         }
-        return ClaimResult(requests: requests, isContended: !sawCampaign)
+        return ClaimResult(
+            requests: requests,
+            isContended: !sawCampaign,
+            mayHaveMore: examined >= depth && setAside > 0
+        )
     }
+
+    /// How many contacts one claim looks at, at least.
+    static let claimDepth = 200
 
     /// Gives claims back whose request was not confirmed by the broker. A claim that has an attempt stays.
     ///
@@ -146,7 +164,7 @@ extension CallStore {
     /// - Throws: `PostgresError`.
     public func explainClaim(campaign: UUID, limit: Int) async throws -> String {
         let statement = PostgresStatement("explain " + Self.claimContacts.sql, prepared: false)
-        let rows = try await self.client.execute(statement, [campaign, limit, 300.0])
+        let rows = try await self.client.execute(statement, [campaign, limit, 300.0, max(limit, Self.claimDepth)])
         return try rows.map { try $0.decode(String.self, at: 0) }.joined(separator: "\n")
     }
 }

@@ -20,8 +20,14 @@ extension CallStore {
         public var hasPriorConsent: Bool
         /// Whether the contact must not be called.
         public var doNotCall: Bool
-        /// The IANA zone; nil for the campaign's.
+        /// The IANA zone, or several candidates, ordered, with commas between them; nil for the campaign's.
         public var timeZone: String?
+        /// The ISO 3166 code of the region it is in; nil when that is not known.
+        public var region: String?
+        /// Where the zone comes from: `file` or `number`; nil without one.
+        public var timeZoneSource: String?
+        /// Its quota cell.
+        public var cell: String?
 
         /// Creates a contact.
         public init(
@@ -31,7 +37,10 @@ extension CallStore {
             language: String?,
             hasPriorConsent: Bool,
             doNotCall: Bool,
-            timeZone: String?
+            timeZone: String?,
+            region: String? = nil,
+            timeZoneSource: String? = nil,
+            cell: String? = nil
         ) {
             self.externalID = externalID
             self.phoneNumber = phoneNumber
@@ -40,6 +49,9 @@ extension CallStore {
             self.hasPriorConsent = hasPriorConsent
             self.doNotCall = doNotCall
             self.timeZone = timeZone
+            self.region = region
+            self.timeZoneSource = timeZoneSource
+            self.cell = cell
         }
     }
 
@@ -76,6 +88,7 @@ extension CallStore {
                 try await writer.write(bytes)
             }
             try await connection.execute(Self.addZones, [campaign])
+            try await connection.execute(Self.addStrata, [campaign])
             let row = try await connection.execute(Self.insertContacts, [campaign]).first
             try await connection.execute(Self.dropStaging)
             return ImportCount(
@@ -96,7 +109,10 @@ extension CallStore {
         field(contact.language)
         field(contact.hasPriorConsent ? "t" : "f")
         field(contact.doNotCall ? "t" : "f")
-        field(contact.timeZone, last: true)
+        field(contact.timeZone)
+        field(contact.region)
+        field(contact.timeZoneSource)
+        field(contact.cell, last: true)
     }
 
     private static let selectTimeZones = PostgresStatement(
@@ -108,7 +124,7 @@ extension CallStore {
         """
         create temporary table import_rows (
             external_contact_id text, phone_number text, email text, preferred_language text,
-            has_prior_consent boolean, do_not_call boolean, time_zone text
+            has_prior_consent boolean, do_not_call boolean, time_zone text, region text, time_zone_source text, cell text
         ) on commit drop
         """,
         prepared: false
@@ -116,7 +132,7 @@ extension CallStore {
 
     private static let copyStaging = """
         copy import_rows (external_contact_id, phone_number, email, preferred_language, has_prior_consent, do_not_call,
-            time_zone) from stdin
+            time_zone, region, time_zone_source, cell) from stdin
         """
 
     private static let dropStaging = PostgresStatement("drop table import_rows", prepared: false)
@@ -131,18 +147,58 @@ extension CallStore {
         prepared: false
     )
 
+    private static let addStrata = PostgresStatement(
+        """
+        insert into campaign_strata (campaign_id, region, time_zone, time_zone_source, cell)
+        select $1::uuid, n.region, n.time_zone, n.source, n.cell
+        from (
+            select distinct coalesce(region, '') as region, coalesce(time_zone, '') as time_zone,
+                coalesce(time_zone_source, case when time_zone is null then 'campaign' else 'file' end) as source,
+                coalesce(cell, '') as cell
+            from import_rows) n
+        -- A conflict would use up a number each time.
+        where not exists (
+            select from campaign_strata s
+            where s.campaign_id = $1::uuid and s.region = n.region and s.time_zone = n.time_zone
+                and s.time_zone_source = n.source and s.cell = n.cell)
+        order by 2, 3, 4, 5
+        on conflict do nothing
+        """,
+        prepared: false
+    )
+
     private static let insertContacts = PostgresStatement(
         """
         with added as (
             insert into contacts (
                 campaign_id, external_contact_id, phone_number, email, preferred_language, has_prior_consent,
-                do_not_call, time_zone, state, next_attempt_at)
+                do_not_call, time_zone, stratum_id, state, next_attempt_at, excluded_reason)
             select $1::uuid, r.external_contact_id, r.phone_number, r.email, r.preferred_language,
-                r.has_prior_consent, r.do_not_call, r.time_zone,
-                case when r.do_not_call or e.phone_number is not null then 'excluded' else 'pending' end,
-                case when r.do_not_call or e.phone_number is not null then null else now() end
+                r.has_prior_consent, r.do_not_call, r.time_zone, s.id,
+                case when x.reason is null then 'pending' else 'excluded' end,
+                -- Those that are excluded for a while rest until then.
+                case when x.reason is null then greatest(now(), e.expires_at, o.expires_at) end,
+                x.reason
             from import_rows r
-            left join exclusion_list_entries e on e.phone_number = r.phone_number
+            join campaign_strata s on s.campaign_id = $1::uuid and s.region = coalesce(r.region, '')
+                and s.time_zone = coalesce(r.time_zone, '')
+                and s.time_zone_source
+                    = coalesce(r.time_zone_source, case when r.time_zone is null then 'campaign' else 'file' end)
+                and s.cell = coalesce(r.cell, '')
+            join campaigns k on k.id = $1::uuid
+            left join exclusion_list_entries e
+                on e.phone_number = r.phone_number and (e.expires_at is null or e.expires_at > now())
+            left join campaign_exclusions o
+                on o.campaign_id = $1::uuid and o.phone_number = r.phone_number
+                    and (o.expires_at is null or o.expires_at > now())
+            cross join lateral (
+                select case
+                    when r.do_not_call then 'do_not_call'
+                    when e.phone_number is not null and e.expires_at is null
+                        or o.phone_number is not null and o.expires_at is null
+                        then 'exclusion list'
+                    when k.requires_consent and not r.has_prior_consent then 'no consent'
+                end as reason) x
             on conflict (campaign_id, phone_number) do nothing
             returning state)
         select count(*), count(*) filter (where state = 'excluded') from added

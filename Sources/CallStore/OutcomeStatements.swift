@@ -4,11 +4,21 @@
 import Postgres
 
 extension CallStore {
+    /// Answers by which the called party, or what guards its line, declines a call: RFC 3261, section 21.6.2; RFC 8197
+    /// (607 Unwanted); RFC 8688 (608 Rejected).
+    private static let rejectionCodes = "'{sip_603,sip_607,sip_608}'::text[]"
+
     /// Moves the contacts of the calls in `applied` whose outcome is new, and writes survey events to the outbox.
     static let settleContacts = """
         , ended as materialized (
-            select p.*
+            select p.*,
+                p.ended_at
+                    + make_interval(mins => coalesce((k.retry_minutes ->> p.outcome)::int, k.retry_interval_minutes))
+                    -- The share comes from the call's id, so that a repeated report computes the same.
+                    * (1 + k.retry_jitter_percent / 100.0 * (hashtext(p.call_id::text) & 65535) / 65535.0)
+                    as pause_ends_at
             from applied p
+            join campaigns k on k.id = p.campaign_id
             where p.ended_at is not null and p.outcome is distinct from p.old_outcome)
         -- A contact moves when its own call ends; a late "completed" of an earlier call also settles it.
         , moved as (
@@ -22,11 +32,21 @@ extension CallStore {
                 next_attempt_at = case
                     when c.state in ('completed', 'refused', 'excluded') or e.outcome in ('completed', 'refused')
                         or e.is_permanent or c.attempts_count >= k.max_attempts
+                        or k.outcome_maximums ? e.outcome and (k.outcome_maximums ->> e.outcome)::int <= 1 + (
+                            select count(*)
+                            from call_attempts o
+                            where o.phone_number = e.phone_number and o.contact_id = e.contact_id and o.counted
+                                and o.outcome = e.outcome and o.call_id <> e.call_id)
                         then null
-                    else e.ended_at
-                        + make_interval(mins => coalesce((k.retry_minutes ->> e.outcome)::int, k.retry_interval_minutes))
-                        -- The share comes from the call's id, so that a repeated report computes the same.
-                        * (1 + k.retry_jitter_percent / 100.0 * (hashtext(e.call_id::text) & 65535) / 65535.0)
+                    when k.day_parts = '[]' then e.pause_ends_at
+                    else nullif(
+                        coalesce(
+                            day_part_turn(
+                                k.day_parts, c.day_part_attempts, k.calling_week,
+                                blocked_in(k.blocked_dates, s.region), coalesce(c.time_zone, k.time_zone),
+                                e.pause_ends_at, coalesce(k.ends_at, 'infinity')),
+                            e.pause_ends_at),
+                        'infinity')
                 end,
                 last_outcome = e.outcome,
                 prior_state = null,
@@ -36,7 +56,8 @@ extension CallStore {
                 end
             from ended e
             join campaigns k on k.id = e.campaign_id
-            where c.id = e.contact_id and c.id = any (array(select contact_id from ended))
+            join campaign_strata s on s.campaign_id = e.campaign_id
+            where c.id = e.contact_id and s.id = c.stratum_id and c.id = any (array(select contact_id from ended))
                 and (c.call_id = e.call_id
                     or e.outcome in ('completed', 'refused') and c.state in ('pending', 'not_reached', 'in_progress')
                     or e.outcome = 'refused' and c.state = 'completed')
@@ -102,6 +123,8 @@ extension CallStore {
                     when a.survey_outcome in ('refused', 'opt_out') or a.outcome = 'refused' then 'refused'
                     when m.rank = 10 and m.answered_by in ('machine', 'fax') then 'answering_machine'
                     when m.rank = 10 then 'completed'
+                    when m.rank >= 7 and case when m.is_stronger then m.error_code else a.error_code end
+                        = any (\(CallStore.rejectionCodes)) then 'rejected'
                     when m.rank = 9 then 'busy'
                     when m.rank = 8 then 'no_answer'
                     else 'failed'
@@ -111,7 +134,7 @@ extension CallStore {
                 provider_raw_status = case when m.is_stronger then m.raw_status else a.provider_raw_status end
             from merged m
             where a.id = m.id and a.call_id = any ($1::uuid[])
-            returning a.call_id, a.contact_id, a.campaign_id, a.dialer_id, a.ended_at, a.outcome,
+            returning a.call_id, a.contact_id, a.campaign_id, a.dialer_id, a.ended_at, a.outcome, a.phone_number,
                 m.is_stronger, m.old_outcome, m.is_permanent)
         \(CallStore.settleContacts)
         select p.call_id, p.dialer_id, p.ended_at is not null, p.is_stronger,

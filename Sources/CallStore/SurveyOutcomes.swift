@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import CallModel
+import Foundation
 import Postgres
 
 extension CallStore {
@@ -24,8 +25,11 @@ extension CallStore {
                 }.compactMap(\.self)
             ).sorted()
             if !numbers.isEmpty {
-                try await connection.execute(Self.insertExclusions, [numbers, "opted out during a call", "api"])
-                try await connection.execute(Self.excludeContacts, [numbers])
+                try await connection.execute(
+                    Self.insertExclusions,
+                    [numbers, "opted out during a call", "api", Date?.none]
+                )
+                try await connection.execute(Self.excludeContacts, [numbers, UUID?.none, Date?.none])
             }
             return batch
         }

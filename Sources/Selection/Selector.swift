@@ -30,6 +30,8 @@ public final class Selector: Service {
         public var completedCampaigns = 0
         /// Whether more was due than the queues had room for.
         public var wasLimitedByQueue = false
+        /// Whether so many that were due had to be put off that the others were not reached.
+        public var wasLimitedByRests = false
     }
 
     private let configuration: SelectorConfiguration
@@ -69,7 +71,7 @@ public final class Selector: Service {
         do {
             let summary = try await self.pass()
             self.fault.withLockedValue { $0 = nil }
-            return summary.wasLimitedByQueue
+            return summary.wasLimitedByQueue || summary.wasLimitedByRests
                 ? min(self.configuration.intervalWhenLimited, self.configuration.interval)
                 : self.configuration.interval
         } catch {
@@ -128,7 +130,8 @@ public final class Selector: Service {
         )
     }
 
-    /// Claims round-robin, by priority first, until the queue is full or nothing is due.
+    /// Claims until the queue is full or nothing is due: by priority, and within one priority so that lines come to be in
+    /// use in proportion to the campaigns' weights.
     private func fill(
         trunk: String,
         with campaigns: [CallStore.RunningCampaign],
@@ -137,65 +140,84 @@ public final class Selector: Service {
         try await self.declare(trunk: trunk)
         let status = try await self.broker.queueStatus(CallTopology.dialQueue(trunk: trunk))
         var room = self.configuration.queueDepth - status.messagesReady
-        var turns = campaigns.map { CampaignTurn(campaign: $0) }
-        while !turns.isEmpty {
-            let priority = turns[0].campaign.priority
-            let others = turns.drop { $0.campaign.priority == priority }
-            var round: [CampaignTurn] = []
-            for var turn in turns.prefix(while: { $0.campaign.priority == priority }) {
+        for priority in Set(campaigns.map(\.priority)).sorted(by: >) {
+            var turns = campaigns.filter { $0.priority == priority }.map { CampaignTurn(campaign: $0) }
+            while !turns.isEmpty {
                 guard room > 0 else {
                     summary.wasLimitedByQueue = true
                     return
                 }
-                let wanted = min(self.configuration.batchSize, room, turn.headroom)
-                guard wanted > 0 else { continue }
-                let claimed = try await self.claimAndPublish(turn.campaign, limit: wanted, trunk: trunk, &summary)
-                room -= claimed
-                turn.headroom -= claimed
-                if claimed == wanted { round.append(turn) }
+                let shares = LineShares.divide(room, among: turns.map(\.part))
+                for (index, share) in shares.enumerated() where share > 0 {
+                    let wanted = min(share, self.configuration.batchSize)
+                    let claimed = try await self.claimAndPublish(
+                        turns[index].campaign,
+                        limit: wanted,
+                        trunk: trunk,
+                        &summary
+                    )
+                    room -= claimed
+                    turns[index].part.inUse += claimed
+                    turns[index].hasMore = claimed == wanted
+                }
+                turns.removeAll { !$0.hasMore }
             }
-            turns = round + others
         }
     }
 
+    /// Claims of one campaign until the limit is reached or nothing more can be claimed.
+    /// - Returns: How many were claimed and published.
     private func claimAndPublish(
         _ campaign: CallStore.RunningCampaign,
         limit: Int,
         trunk: String,
         _ summary: inout PassSummary
     ) async throws -> Int {
-        let claim = try await self.store.claim(
-            campaign: campaign.id,
-            limit: limit,
-            leaseDuration: self.configuration.claimLease
-        )
-        guard !claim.requests.isEmpty else {
-            if !claim.isContended, try await self.store.completeIfExhausted(campaign: campaign.id) {
+        var claimed = 0
+        for round in 1... {
+            let claim = try await self.store.claim(
+                campaign: campaign.id,
+                limit: limit - claimed,
+                leaseDuration: self.configuration.claimLease
+            )
+            try await self.publish(claim.requests, trunk: trunk, &summary)
+            claimed += claim.requests.count
+            guard claimed < limit else { break }
+            if claim.mayHaveMore {
+                // Many that are due rest by a rule: the others come next, but not at the expense of other campaigns.
+                if round < Self.roundsPerTurn { continue }
+                summary.wasLimitedByRests = true
+            } else if claimed == 0, !claim.isContended,
+                try await self.store.completeIfExhausted(campaign: campaign.id)
+            {
                 summary.completedCampaigns += 1
-                self.logger.info(
-                    "Campaign is complete: nothing is left to call",
-                    metadata: .keys([.campaign: campaign.name])
-                )
+                self.logger.info("Campaign is complete", metadata: .keys([.campaign: campaign.name]))
             }
-            return 0
+            break
         }
-        self.metrics.claimed.increment(by: claim.requests.count)
+        return claimed
+    }
+
+    private static let roundsPerTurn = 25
+
+    private func publish(_ requests: [DialRequest], trunk: String, _ summary: inout PassSummary) async throws {
+        guard !requests.isEmpty else { return }
+        self.metrics.claimed.increment(by: requests.count)
         FailPoint.selectorClaimed.reach()
-        let publications = try claim.requests.map { try CallMessages.publication(of: $0, trunk: trunk) }
+        let publications = try requests.map { try CallMessages.publication(of: $0, trunk: trunk) }
         let results = await self.broker.publish(batch: publications)
         FailPoint.selectorPublished.reach()
-        let failed = zip(claim.requests, results).filter { _, result in
+        let failed = zip(requests, results).filter { _, result in
             if case .failure = result { true } else { false }
         }
-        summary.published += claim.requests.count - failed.count
-        self.metrics.published.increment(by: claim.requests.count - failed.count)
+        summary.published += requests.count - failed.count
+        self.metrics.published.increment(by: requests.count - failed.count)
         if let first = failed.first {
             summary.unpublished += failed.count
             self.metrics.publishFailed.increment(by: failed.count)
             try await self.store.revertClaims(failed.map(\.0.callID), contacts: failed.map(\.0.contactID))
             if case .failure(let error) = first.1 { throw error }
         }
-        return claim.requests.count
     }
 
     private func declare(trunk: String) async throws {
@@ -205,13 +227,14 @@ public final class Selector: Service {
     }
 }
 
-/// A campaign's place in the round.
+/// A campaign's place in a pass.
 private struct CampaignTurn {
     let campaign: CallStore.RunningCampaign
-    var headroom: Int
+    var part: LineShares.Part
+    var hasMore = true
 
     init(campaign: CallStore.RunningCampaign) {
         self.campaign = campaign
-        self.headroom = campaign.headroom ?? Int.max
+        self.part = LineShares.Part(inUse: campaign.underWay, weight: campaign.weight)
     }
 }

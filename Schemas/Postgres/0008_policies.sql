@@ -1,0 +1,2 @@
+-- Replaced when the import's branch is merged.
+select 1;
