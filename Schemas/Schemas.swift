@@ -78,6 +78,11 @@ public enum Schemas {
                 name: "day_parts",
                 sql: Self.text(PackageResources._011_day_parts_sql)
             ),
+            Migration(
+                number: 12,
+                name: "evidence_and_erasure",
+                sql: Self.text(PackageResources._012_evidence_and_erasure_sql)
+            ),
         ]
     }
 

@@ -8,12 +8,10 @@ import Foundation
 
 /// Dates from the command line and from a file.
 struct DateArguments: ParsableArguments {
-    @OptionGroup var common: CommonOptions
-    @Argument(help: "The campaign.") var name: String
     @Argument(help: "Dates, YYYY-MM-DD, in the contacts' local time.") var dates: [String] = []
     @Option(help: "A file of dates: iCalendar, or CSV with the date in its first column.") var file: String?
 
-    func perform(isBlocked: Bool) async throws {
+    func read() throws -> [String] {
         var dates: [String] = []
         for text in self.dates {
             guard let date = BlockedDates.date(text) else {
@@ -32,14 +30,82 @@ struct DateArguments: ParsableArguments {
             }
         }
         guard !dates.isEmpty else { throw UsageFault("no dates: name some, or a --file that holds some") }
-        let chosen = Set(dates).sorted()
+        return Set(dates).sorted()
+    }
+
+    static func show(_ count: Int, isBlocked: Bool, _ ranges: [String]) {
+        Console.line("\(count) dates \(isBlocked ? "blocked" : "freed"); blocked now:")
+        for range in ranges { Console.line("  \(range)") }
+        if ranges.isEmpty { Console.line("  none") }
+    }
+}
+
+/// Dates of one campaign.
+struct CampaignDates: ParsableArguments {
+    @OptionGroup var common: CommonOptions
+    @Argument(help: "The campaign.") var name: String
+    @OptionGroup var dates: DateArguments
+
+    func perform(isBlocked: Bool) async throws {
+        let chosen = try self.dates.read()
         let blocked = try await self.common.withStore { store in
             try await store.setBlocked(isBlocked, dates: chosen, campaign: self.name)
             return try await store.blockedDates(campaign: self.name)
         }
-        Console.line("\(chosen.count) dates \(isBlocked ? "blocked" : "freed"); blocked now:")
-        for range in blocked { Console.line("  \(range)") }
-        if blocked.isEmpty { Console.line("  none") }
+        DateArguments.show(chosen.count, isBlocked: isBlocked, blocked)
+    }
+}
+
+/// Dates of one region.
+struct RegionDates: ParsableArguments {
+    @OptionGroup var common: CommonOptions
+    @Argument(help: "The region, an ISO 3166 code such as FR.") var region: String
+    @OptionGroup var dates: DateArguments
+
+    func perform(isBlocked: Bool) async throws {
+        let region = self.region.uppercased()
+        guard region.utf8.count == 2, region.utf8.allSatisfy({ 0x41...0x5A ~= $0 }) else {
+            throw UsageFault("'\(self.region)' is not a region's ISO 3166 code such as FR")
+        }
+        let chosen = try self.dates.read()
+        let blocked = try await self.common.withStore { store in
+            try await store.setBlocked(isBlocked, dates: chosen, region: region)
+            return try await store.blockedDatesByRegion().filter { $0.region == region }.map(\.dates)
+        }
+        DateArguments.show(chosen.count, isBlocked: isBlocked, blocked)
+    }
+}
+
+/// Dates on which a region's contacts are not called, whatever the campaign.
+struct HolidaysCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "holidays",
+        abstract: "Dates on which nobody in a region is called, by any campaign.",
+        subcommands: [Block.self, Unblock.self, List.self]
+    )
+
+    struct Block: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Call nobody in a region on these dates. Acts at once, also on what is queued."
+        )
+        @OptionGroup var arguments: RegionDates
+        func run() async throws { try await self.arguments.perform(isBlocked: true) }
+    }
+
+    struct Unblock: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Call in a region on these dates again.")
+        @OptionGroup var arguments: RegionDates
+        func run() async throws { try await self.arguments.perform(isBlocked: false) }
+    }
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Show the dates of all regions.")
+        @OptionGroup var common: CommonOptions
+
+        func run() async throws {
+            let dates = try await self.common.withStore { try await $0.blockedDatesByRegion() }
+            Console.table(["REGION", "DATES"], dates.map { [$0.region, $0.dates] })
+        }
     }
 }
 
@@ -48,13 +114,13 @@ extension CampaignCommand {
         static let configuration = CommandConfiguration(
             abstract: "Call nobody on these dates, such as holidays. Acts at once, also on what is queued."
         )
-        @OptionGroup var arguments: DateArguments
+        @OptionGroup var arguments: CampaignDates
         func run() async throws { try await self.arguments.perform(isBlocked: true) }
     }
 
     struct Unblock: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Call on these dates again.")
-        @OptionGroup var arguments: DateArguments
+        @OptionGroup var arguments: CampaignDates
         func run() async throws { try await self.arguments.perform(isBlocked: false) }
     }
 }

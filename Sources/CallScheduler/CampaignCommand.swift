@@ -58,9 +58,25 @@ struct CampaignCommand: ParsableCommand {
             )
         )
         var restAfter: [String] = []
+        @Option(
+            help: ArgumentHelp(
+                "Attempts of one contact that end like this, at most, like busy=5. May be repeated.",
+                valueName: "OUTCOME=ATTEMPTS"
+            )
+        )
+        var maxAfter: [String] = []
+        @Option(
+            help: ArgumentHelp(
+                "A part of the week over which attempts are spread, with a maximum of attempts if wanted: "
+                    + "--day-part 'day=1-5 09:00-17:00' --day-part 'evening:2=1-5 17:00-20:00'. May be repeated; calls are "
+                    + "made within the parts only.",
+                valueName: "NAME[:ATTEMPTS]=WINDOW"
+            )
+        )
+        var dayPart: [String] = []
+        @Flag(help: "Call only contacts with consent on record (has_prior_consent).") var requireConsent = false
+        @OptionGroup var pace: PaceOptions
         @Option(help: "Whose dialers call.") var trunk = "default"
-        @Option(help: "Higher goes first.") var priority = 0
-        @Option(help: "Calls of this campaign at once, at most.") var maxConcurrentCalls: Int?
         @Option(help: "Seconds that the phone rings, 5…600.") var ringTimeoutSeconds = 30
         @Option(help: "Seconds of the longest call, 10…14400.") var maxCallSeconds = 600
         @Option(help: "The caller ID, E.164.") var callerId: String?
@@ -91,10 +107,18 @@ struct CampaignCommand: ParsableCommand {
             var settings = CampaignSettings(name: self.name, timeZone: timeZone)
             settings.language = self.language
             settings.trunk = self.trunk
-            settings.priority = self.priority
+            settings.priority = self.pace.priority ?? 0
+            settings.weight = self.pace.weight ?? 1
+            settings.callsPerHour = self.pace.callsPerHour
+            settings.targetCompletes = self.pace.targetCompletes
+            settings.cellTargets = self.pace.cellTargets(&faults)
+            settings.maximumConcurrentCalls = self.pace.maxConcurrentCalls
+            settings.requiresConsent = self.requireConsent
             settings.maximumAttempts = self.maxAttempts
             settings.retryIntervalMinutes = self.retryIntervalMinutes
-            settings.retryMinutes = self.retryMinutes(&faults)
+            settings.retryMinutes = Self.byOutcome(self.retryAfter, "retry-after", "busy=15", &faults)
+            settings.outcomeMaximums = Self.byOutcome(self.maxAfter, "max-after", "busy=5", &faults)
+            do { settings.dayParts = try DayPart.parse(self.dayPart) } catch { faults.append("day-part: \(error)") }
             for text in self.limit {
                 do { settings.numberLimits.append(try NumberLimit(attemptsPer: text)) } catch {
                     faults.append("limit: \(error)")
@@ -106,7 +130,6 @@ struct CampaignCommand: ParsableCommand {
                 }
             }
             settings.retryJitterPercent = self.retryJitterPercent
-            settings.maximumConcurrentCalls = self.maxConcurrentCalls
             settings.ringTimeoutSeconds = self.ringTimeoutSeconds
             settings.maximumCallSeconds = self.maxCallSeconds
             settings.answerURL = self.answerUrl
@@ -137,50 +160,31 @@ struct CampaignCommand: ParsableCommand {
             return settings
         }
 
-        private func retryMinutes(_ faults: inout [String]) -> [CallOutcome: Int] {
-            var minutes: [CallOutcome: Int] = [:]
-            for text in self.retryAfter {
+        private static func byOutcome(
+            _ texts: [String],
+            _ option: String,
+            _ example: String,
+            _ faults: inout [String]
+        ) -> [CallOutcome: Int] {
+            var values: [CallOutcome: Int] = [:]
+            for text in texts {
                 let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
                 guard parts.count == 2, let outcome = CallOutcome(rawValue: parts[0]), let value = Int(parts[1]) else {
-                    faults.append("retry-after: '\(text)' is not an outcome and minutes, like busy=15")
+                    faults.append("\(option): '\(text)' is not an outcome and a number, like \(example)")
                     continue
                 }
-                minutes[outcome] = value
+                values[outcome] = value
             }
-            return minutes
+            return values
         }
 
-        private static func date(_ text: String?, _ option: String, _ faults: inout [String]) -> Date? {
+        static func date(_ text: String?, _ option: String, _ faults: inout [String]) -> Date? {
             guard let text else { return nil }
             guard let date = try? Date(text, strategy: .iso8601) else {
                 faults.append("\(option): '\(text)' is not a time like 2026-12-01T09:00:00Z")
                 return nil
             }
             return date
-        }
-    }
-
-    struct Set: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Change caller ID or answer URL of a campaign.")
-        @OptionGroup var common: CommonOptions
-        @Argument(help: "The campaign.") var name: String
-        @Option(help: "The caller ID, E.164.") var callerId: String?
-        @Option(help: "Where the provider asks what to do once the call is answered.") var answerUrl: String?
-
-        func run() async throws {
-            var checked = CampaignSettings(name: self.name, timeZone: "UTC")
-            checked.answerURL = self.answerUrl
-            guard checked.faults().isEmpty else { throw UsageFault(checked.faults().joined(separator: "\n")) }
-            let callerID: PhoneNumber?
-            do {
-                callerID = try self.callerId.map { try PhoneNumber($0) }
-            } catch {
-                throw UsageFault("caller-id: \(error)")
-            }
-            try await self.common.withStore { store in
-                try await store.updateCampaign(named: self.name, callerID: callerID, answerURL: self.answerUrl)
-            }
-            Console.line("changed campaign \(self.name)")
         }
     }
 

@@ -19,7 +19,14 @@ struct CampaignView: Encodable {
     let retryIntervalMinutes: Int
     let retryMinutes: [String: Int]
     let retryJitterPercent: Int
+    let outcomeMaximums: [String: Int]
     let numberLimits: [String]
+    let dayParts: [String]
+    let requiresConsent: Bool
+    let weight: Int
+    let callsPerHour: Int?
+    let targetCompletes: Int?
+    let cellTargets: [String: Int]
     let window: String?
     private let isWeekly: Bool
     var blockedDates: [String] = []
@@ -48,7 +55,16 @@ struct CampaignView: Encodable {
         self.retryIntervalMinutes = settings.retryIntervalMinutes
         self.retryMinutes = Dictionary(uniqueKeysWithValues: settings.retryMinutes.map { ($0.key.rawValue, $0.value) })
         self.retryJitterPercent = settings.retryJitterPercent
+        self.outcomeMaximums = Dictionary(
+            uniqueKeysWithValues: settings.outcomeMaximums.map { ($0.key.rawValue, $0.value) }
+        )
         self.numberLimits = settings.numberLimits.map(\.description)
+        self.dayParts = settings.dayParts.map(\.description)
+        self.requiresConsent = settings.requiresConsent
+        self.weight = settings.weight
+        self.callsPerHour = settings.callsPerHour
+        self.targetCompletes = settings.targetCompletes
+        self.cellTargets = settings.cellTargets
         self.window = settings.week?.description ?? settings.window?.description
         self.isWeekly = settings.week != nil
         self.callDays = settings.callDays
@@ -70,12 +86,14 @@ struct CampaignView: Encodable {
             ["trunk paused", self.trunkPausedReason ?? "no"], ["language", self.language],
             ["priority", String(self.priority)], ["max attempts", String(self.maxAttempts)],
             ["retry interval", "\(self.retryIntervalMinutes) min"],
-            [
-                "retry after",
-                self.retryMinutes.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value) min" }.joined(
-                    separator: ", "
-                ),
-            ],
+            ["retry after", Self.list(self.retryMinutes, " min")],
+            ["attempts by outcome", Self.list(self.outcomeMaximums, " at most")],
+            ["day parts", self.dayParts.isEmpty ? "none" : self.dayParts.joined(separator: "; ")],
+            ["consent", self.requiresConsent ? "required" : "not asked for"],
+            ["weight", String(self.weight)],
+            ["calls per hour", self.callsPerHour.map { "\($0) at most" } ?? "the trunk's"],
+            ["target of completes", self.targetCompletes.map(String.init) ?? "none"],
+            ["targets by cell", Self.list(self.cellTargets, "")],
             ["retry jitter", "\(self.retryJitterPercent) %"],
             ["limits per number", self.numberLimits.isEmpty ? "none" : self.numberLimits.joined(separator: "; ")],
             ["window", self.window ?? "any time"],
@@ -89,5 +107,10 @@ struct CampaignView: Encodable {
             ["starts at", self.startsAt?.formatted(.iso8601) ?? "–"],
             ["ends at", self.endsAt?.formatted(.iso8601) ?? "–"],
         ]
+    }
+
+    private static func list(_ values: [String: Int], _ unit: String) -> String {
+        values.isEmpty
+            ? "–" : values.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)\(unit)" }.joined(separator: ", ")
     }
 }

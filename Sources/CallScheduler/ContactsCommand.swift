@@ -9,8 +9,8 @@ import Foundation
 struct ContactsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "contacts",
-        abstract: "Load contacts, and ask why one is called or is not.",
-        subcommands: [Import.self, Why.self]
+        abstract: "Load contacts, ask why one is called or is not, record consent, forget a person.",
+        subcommands: [Import.self, Why.self, Consent.self, Erase.self]
     )
 
     struct Import: AsyncParsableCommand {

@@ -9,7 +9,7 @@ import Foundation
 struct ExclusionsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "exclusions",
-        abstract: "The list of numbers that must never be called.",
+        abstract: "The lists of numbers that must not be called: by all campaigns, or by one.",
         subcommands: [Add.self, Remove.self, Import.self, List.self]
     )
 
@@ -23,18 +23,26 @@ struct ExclusionsCommand: ParsableCommand {
 
     struct Add: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Exclude numbers from all campaigns, at once, also from what is queued."
+            abstract: "Exclude numbers, at once, also from what is queued: from all campaigns and for good unless told."
         )
         @OptionGroup var common: CommonOptions
+        @OptionGroup var scope: ExclusionScope
         @Argument(help: "The numbers, E.164.") var numbers: [String]
         @Option(help: "Why.") var reason: String?
 
         func run() async throws {
             let numbers = try self.numbers.map(ExclusionsCommand.number)
+            let until = try self.scope.end()
             let result = try await self.common.withStore { store in
-                try await store.addExclusions(numbers, reason: self.reason, source: "manual")
+                try await store.addExclusions(
+                    numbers,
+                    reason: self.reason,
+                    source: "manual",
+                    campaign: try await self.scope.id(store),
+                    expiresAt: until
+                )
             }
-            Console.line("added \(result.added) number(s), excluded \(result.contacts) contact(s)")
+            Console.line("added \(result.added) number(s), took out \(result.contacts) contact(s)")
         }
     }
 
@@ -44,10 +52,15 @@ struct ExclusionsCommand: ParsableCommand {
         )
         @OptionGroup var common: CommonOptions
         @Argument(help: "The number, E.164.") var number: String
+        @Option(help: "Take it off the list of this campaign instead of that of all.") var campaign: String?
 
         func run() async throws {
             let number = try ExclusionsCommand.number(self.number)
-            let removed = try await self.common.withStore { try await $0.removeExclusion(number) }
+            let removed = try await self.common.withStore { store in
+                var campaign: UUID?
+                if let name = self.campaign { campaign = try await store.campaign(named: name).id }
+                return try await store.removeExclusion(number, campaign: campaign)
+            }
             guard removed else { throw UsageFault("the number is not on the exclusion list") }
             Console.line("removed")
         }
@@ -58,10 +71,12 @@ struct ExclusionsCommand: ParsableCommand {
             abstract: "Exclude the numbers of a CSV file with the column phone_number and, if wanted, reason."
         )
         @OptionGroup var common: CommonOptions
+        @OptionGroup var scope: ExclusionScope
         @Argument(help: "The CSV file.") var file: String
         @Option(help: "Why, for rows without a reason of their own.") var reason: String?
 
         func run() async throws {
+            let until = try self.scope.end()
             var header: [String]?
             var byReason: [String?: [PhoneNumber]] = [:]
             var faults: [String] = []
@@ -96,18 +111,25 @@ struct ExclusionsCommand: ParsableCommand {
             }
             let lists = byReason
             let result = try await self.common.withStore { store in
+                let campaign = try await self.scope.id(store)
                 var sum = (added: 0, contacts: 0)
                 for (reason, numbers) in lists {
                     for start in stride(from: 0, to: numbers.count, by: 5000) {
                         let chunk = Array(numbers[start..<min(start + 5000, numbers.count)])
-                        let part = try await store.addExclusions(chunk, reason: reason, source: "import")
+                        let part = try await store.addExclusions(
+                            chunk,
+                            reason: reason,
+                            source: "import",
+                            campaign: campaign,
+                            expiresAt: until
+                        )
                         sum.added += part.added
                         sum.contacts += part.contacts
                     }
                 }
                 return sum
             }
-            Console.line("added \(result.added) number(s), excluded \(result.contacts) contact(s)")
+            Console.line("added \(result.added) number(s), took out \(result.contacts) contact(s)")
         }
     }
 
@@ -119,9 +141,11 @@ struct ExclusionsCommand: ParsableCommand {
         /// An entry as it is shown.
         struct Entry: Encodable {
             let phoneNumber: String
+            let campaign: String?
             let reason: String?
             let source: String
             let createdAt: Date
+            let expiresAt: Date?
         }
 
         func run() async throws {
@@ -135,9 +159,11 @@ struct ExclusionsCommand: ParsableCommand {
                     entries += page.map { exclusion in
                         Entry(
                             phoneNumber: exclusion.phoneNumber.e164,
+                            campaign: exclusion.campaign,
                             reason: exclusion.reason,
                             source: exclusion.source,
-                            createdAt: exclusion.createdAt
+                            createdAt: exclusion.createdAt,
+                            expiresAt: exclusion.expiresAt
                         )
                     }
                 }
@@ -146,10 +172,37 @@ struct ExclusionsCommand: ParsableCommand {
                 try Console.json(entries)
             } else {
                 Console.table(
-                    ["NUMBER", "SOURCE", "SINCE", "REASON"],
-                    entries.map { [$0.phoneNumber, $0.source, $0.createdAt.formatted(.iso8601), $0.reason ?? ""] }
+                    ["NUMBER", "CAMPAIGN", "SOURCE", "SINCE", "UNTIL", "REASON"],
+                    entries.map { entry in
+                        [
+                            entry.phoneNumber, entry.campaign ?? "all", entry.source, entry.createdAt.formatted(.iso8601),
+                            entry.expiresAt?.formatted(.iso8601) ?? "for good", entry.reason ?? "",
+                        ]
+                    }
                 )
             }
         }
+    }
+}
+
+/// For which campaign an exclusion holds, and how long.
+struct ExclusionScope: ParsableArguments {
+    @Option(help: "Only from this campaign.") var campaign: String?
+    @Option(help: "Until when, ISO 8601, or for how long, like 30d or 12h; for good unless told.") var until: String?
+
+    func id(_ store: CallStore) async throws -> UUID? {
+        guard let campaign = self.campaign else { return nil }
+        return try await store.campaign(named: campaign).id
+    }
+
+    func end() throws -> Date? {
+        guard let text = self.until else { return nil }
+        if let unit = text.last, let value = Int(text.dropLast()), 1...100_000 ~= value, "hd".contains(unit) {
+            return Date().addingTimeInterval(Double(value) * (unit == "h" ? 3600 : 86_400))
+        }
+        guard let date = try? Date(text, strategy: .iso8601), date > Date() else {
+            throw UsageFault("until: '\(text)' is neither a time to come, like 2027-01-01T00:00:00Z, nor a span, like 30d")
+        }
+        return date
     }
 }

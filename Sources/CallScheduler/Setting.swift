@@ -34,6 +34,12 @@ struct Setting: Sendable {
             help: "RabbitMQ; amqps:// for TLS, always verified, ?cacertfile= for a private authority",
             isSecret: true
         ),
+        Setting(
+            name: "SUPPRESSION_KEY",
+            defaultText: "",
+            help: "the key under which erased numbers are recognised by imports; keep it for ever, outside the database",
+            isSecret: true
+        ),
         Setting(name: "LOG_LEVEL", defaultText: "info", help: "trace, debug, info, notice, warning or error"),
         Setting(name: "LOG_FORMAT", defaultText: "text", help: "text or json"),
         Setting(name: "HEALTH_HOST", defaultText: "127.0.0.1", help: "address of /health/live and /health/ready"),

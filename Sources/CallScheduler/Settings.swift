@@ -3,6 +3,7 @@
 
 import AMQP
 import CallModel
+import CallStore
 import Configuration
 import Dialing
 import Foundation
@@ -136,6 +137,16 @@ struct Settings {
             self.faults.append("AMQP_URL: \(error.message)")
             return nil
         }
+    }
+
+    /// The key under which erased numbers are recognised; nil when it is not set, or at fault.
+    mutating func suppressionKey() -> SuppressionKey? {
+        guard let secret = self.string("SUPPRESSION_KEY"), !secret.isEmpty else { return nil }
+        guard secret.utf8.count >= 16 else {
+            self.faults.append("SUPPRESSION_KEY: has \(secret.utf8.count) characters; 16 are the least")
+            return nil
+        }
+        return SuppressionKey(secret: secret)
     }
 
     mutating func health() -> (host: String, port: Int) {

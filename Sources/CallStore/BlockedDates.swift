@@ -22,6 +22,57 @@ extension CallStore {
         try await self.client.execute(Self.selectBlockedDates, [name]).map { try $0.decode(String.self, at: 0) }
     }
 
+    /// Blocks local dates in a region for all campaigns, or frees them again; both act at once.
+    /// - Parameters:
+    ///   - isBlocked: Whether to block or to free.
+    ///   - dates: As `YYYY-MM-DD`.
+    ///   - region: An ISO 3166 code of two capital letters.
+    /// - Throws: `PostgresError`.
+    public func setBlocked(_ isBlocked: Bool, dates: [String], region: String) async throws {
+        try await self.client.execute(isBlocked ? Self.blockRegion : Self.freeRegion, [region, dates])
+    }
+
+    /// The dates on which nobody is called, by region, as ranges in order.
+    /// - Throws: `PostgresError`.
+    public func blockedDatesByRegion() async throws -> [(region: String, dates: String)] {
+        try await self.client.execute(Self.selectRegions).map { row in
+            (try row.decode(String.self, at: 0), try row.decode(String.self, at: 1))
+        }
+    }
+
+    private static let blockRegion = PostgresStatement(
+        name: "block_region",
+        """
+        insert into regions (region, blocked_dates)
+        select $1, coalesce(range_agg(daterange(d, d + 1)), '{}') from unnest($2::text[]::date[]) as d
+        on conflict (region) do update
+            set blocked_dates = regions.blocked_dates + excluded.blocked_dates, updated_at = now()
+        """
+    )
+
+    private static let freeRegion = PostgresStatement(
+        name: "free_region",
+        """
+        update regions
+        set blocked_dates = blocked_dates - (
+                select coalesce(range_agg(daterange(d, d + 1)), '{}') from unnest($2::text[]::date[]) as d),
+            updated_at = now()
+        where region = $1
+        """
+    )
+
+    private static let selectRegions = PostgresStatement(
+        name: "select_regions",
+        """
+        select g.region, case
+            when upper(r) - lower(r) = 1 then lower(r)::text
+            else lower(r)::text || ' to ' || (upper(r) - 1)::text
+        end
+        from regions g, unnest(g.blocked_dates) as r
+        order by g.region, lower(r)
+        """
+    )
+
     private static let blockDates = PostgresStatement(
         name: "block_dates",
         """

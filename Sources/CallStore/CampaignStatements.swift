@@ -112,14 +112,4 @@ extension CallStore {
         select name from changed order by name
         """
     )
-
-    static let updateCampaignSettings = PostgresStatement(
-        name: "update_campaign_settings",
-        """
-        update campaigns
-        set caller_id = coalesce($2, caller_id), answer_url = coalesce($3, answer_url), updated_at = now()
-        where name = $1
-        returning id
-        """
-    )
 }

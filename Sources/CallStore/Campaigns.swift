@@ -243,12 +243,3 @@ extension CallStore {
         )
     }
 }
-
-extension CallStore {
-    /// Changes what providers are told about a campaign's calls.
-    /// - Throws: ``StoreError`` with code `notFound`.
-    public func updateCampaign(named name: String, callerID: PhoneNumber?, answerURL: String?) async throws {
-        let result = try await self.client.execute(Self.updateCampaignSettings, [name, callerID?.e164, answerURL])
-        guard result.count > 0 else { throw Self.noCampaign(name) }
-    }
-}

@@ -1,0 +1,176 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+public import CallModel
+import Crypto
+public import Foundation
+import Postgres
+
+/// Numbers of persons who were forgotten, recognised without being stored.
+///
+/// HMAC-SHA-256 (RFC 2104) of the E.164 number under a key that the database does not hold: without the key nobody can
+/// tell by trying all numbers whose digest is stored.
+public struct SuppressionKey: Sendable {
+    private let key: SymmetricKey
+
+    /// Creates a key.
+    /// - Parameter secret: At least 16 bytes, the same for ever.
+    public init(secret: String) {
+        self.key = SymmetricKey(data: Data(secret.utf8))
+    }
+
+    /// The digest of a number, 64 hex digits.
+    func digest(_ number: PhoneNumber) -> String {
+        HMAC<SHA256>.authenticationCode(for: Data(number.e164.utf8), using: self.key)
+            .map { String(UInt16($0) + 0x100, radix: 16).dropFirst() }.joined()
+    }
+}
+
+extension CallStore {
+    /// What the forgetting of a person removed.
+    public struct Erasure: Sendable, Codable, Equatable {
+        /// Contacts that have no name, number, e-mail or external id any more.
+        public var contacts = 0
+        /// Attempts that have neither number nor provider's id any more.
+        public var attempts = 0
+        /// Entries of exclusion lists that were replaced by the keyed digest.
+        public var exclusions = 0
+    }
+
+    /// The number of a contact; nil when it was erased.
+    /// - Throws: ``StoreError`` when there is no such contact; `PostgresError`.
+    public func phoneNumber(ofContact id: UUID) async throws -> PhoneNumber? {
+        guard let row = try await self.client.execute(Self.selectNumber, [id]).first else {
+            throw StoreError(code: .notFound, message: "there is no contact with the id \(id.lowercased)")
+        }
+        return try row.decode(String?.self, at: 0).map { try PhoneNumber($0) }
+    }
+
+    /// Forgets a person (GDPR, article 17): removes number, e-mail, language and external ids from contacts, attempts,
+    /// events and lists in all campaigns. Counts stay, and the number cannot come back by an import.
+    /// - Parameters:
+    ///   - number: The person's number.
+    ///   - key: The key of the digest that keeps the number from coming back.
+    /// - Returns: What was removed.
+    /// - Throws: ``StoreError`` with code `notAllowed` while a call to the number is open: it is excluded then, and can be
+    ///   erased when the call has ended; `PostgresError`.
+    public func erase(_ number: PhoneNumber, key: SuppressionKey) async throws -> Erasure {
+        try await self.addExclusions([number], reason: "to be erased", source: "manual")
+        return try await self.client.withTransaction { connection in
+            // Nobody is to import the number while its rows lose it.
+            try await connection.execute(Self.suppress, [key.digest(number)])
+            guard try await connection.execute(Self.openCallTo, [number.e164]).count == 0 else {
+                throw StoreError(
+                    code: .notAllowed,
+                    message: "the number is being called now: it was excluded; erase it when the call has ended"
+                )
+            }
+            var erasure = Erasure()
+            let ids = try await connection.execute(Self.eraseContacts, [number.e164]).map { row in
+                try row.decode(UUID.self, at: 0)
+            }
+            erasure.contacts = ids.count
+            erasure.attempts = try await connection.execute(Self.eraseAttempts, [number.e164]).affectedRows
+            try await connection.execute(Self.eraseEvents, [ids])
+            erasure.exclusions = try await connection.execute(Self.eraseExclusions, [number.e164]).affectedRows
+            erasure.exclusions += try await connection.execute(Self.eraseCampaignExclusions, [number.e164]).affectedRows
+            // Last: the lists' own triggers keep there what is taken off.
+            try await connection.execute(Self.eraseRemovedExclusions, [number.e164])
+            return erasure
+        }
+    }
+
+    /// Whether any number is kept from coming back, so that imports need the key.
+    /// - Throws: `PostgresError`.
+    public func hasSuppressedNumbers() async throws -> Bool {
+        try await self.client.execute(Self.anySuppressed).count > 0
+    }
+
+    /// Which of these numbers must not come back.
+    /// - Parameters:
+    ///   - numbers: Numbers that are about to be imported.
+    ///   - key: The key of the digests.
+    /// - Returns: The subset that was erased.
+    /// - Throws: `PostgresError`.
+    public func suppressed(among numbers: [PhoneNumber], key: SuppressionKey) async throws -> Set<PhoneNumber> {
+        guard !numbers.isEmpty else { return [] }
+        let digests = numbers.map { key.digest($0) }
+        let found = Set(
+            try await self.client.execute(Self.selectSuppressed, [digests]).map { try $0.decode(String.self, at: 0) }
+        )
+        return Set(zip(numbers, digests).filter { found.contains($0.1) }.map(\.0))
+    }
+
+    private static let selectNumber = PostgresStatement(
+        name: "select_number",
+        "select phone_number from contacts where id = $1"
+    )
+
+    private static let suppress = PostgresStatement(
+        name: "suppress_number",
+        "insert into suppressed_numbers (digest) values (decode($1, 'hex')) on conflict do nothing"
+    )
+
+    private static let anySuppressed = PostgresStatement(
+        name: "any_suppressed",
+        "select from suppressed_numbers limit 1"
+    )
+
+    private static let selectSuppressed = PostgresStatement(
+        name: "select_suppressed",
+        """
+        select encode(s.digest, 'hex')
+        from unnest($1::text[]) as n
+        join suppressed_numbers s on s.digest = decode(n, 'hex')
+        """
+    )
+
+    private static let openCallTo = PostgresStatement(
+        name: "open_call_to",
+        "select from call_attempts where phone_number = $1 and ended_at is null"
+    )
+
+    private static let eraseContacts = PostgresStatement(
+        name: "erase_contacts",
+        """
+        update contacts c
+        set phone_number = null, external_contact_id = null, email = null, preferred_language = null,
+            state = case when c.state in ('completed', 'refused', 'not_reached') then c.state else 'excluded' end,
+            next_attempt_at = null, prior_state = null, call_id = null, lease_until = null,
+            excluded_reason = coalesce(c.excluded_reason, 'erased'), erased_at = now()
+        where c.id = any (array(
+            select p.id
+            from campaigns k
+            cross join lateral (
+                select o.id from contacts o where o.campaign_id = k.id and o.phone_number = $1 for no key update) p))
+        returning c.id
+        """
+    )
+
+    private static let eraseAttempts = PostgresStatement(
+        name: "erase_attempts",
+        """
+        update call_attempts set phone_number = null, provider_call_id = null, metadata = null where phone_number = $1
+        """
+    )
+
+    private static let eraseEvents = PostgresStatement(
+        name: "erase_events",
+        "update survey_events set external_contact_id = null where contact_id = any ($1::uuid[])"
+    )
+
+    private static let eraseExclusions = PostgresStatement(
+        name: "erase_exclusions",
+        "delete from exclusion_list_entries where phone_number = $1"
+    )
+
+    private static let eraseCampaignExclusions = PostgresStatement(
+        name: "erase_campaign_exclusions",
+        "delete from campaign_exclusions where phone_number = $1"
+    )
+
+    private static let eraseRemovedExclusions = PostgresStatement(
+        name: "erase_removed_exclusions",
+        "delete from removed_exclusions where phone_number = $1"
+    )
+}
