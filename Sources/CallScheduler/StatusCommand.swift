@@ -60,7 +60,7 @@ struct StatusCommand: AsyncParsableCommand {
         }
     }
 
-    private static func queues(_ configuration: AMQPConfiguration?, trunks: [String]) async -> ([Queue], String?) {
+    static func queues(_ configuration: AMQPConfiguration?, trunks: [String]) async -> ([Queue], String?) {
         guard let configuration else { return ([], nil) }
         var logger = Logger(label: "call-scheduler")
         logger.logLevel = .critical

@@ -5,6 +5,7 @@ import ArgumentParser
 import CallModel
 import CallStore
 import Foundation
+import Selection
 
 extension ContactsCommand {
     struct Why: AsyncParsableCommand {
@@ -99,7 +100,17 @@ extension CampaignCommand {
         @Argument(help: "The campaign.") var name: String
 
         func run() async throws {
-            let funnel = try await self.common.withStore { try await $0.explainCampaign(named: self.name) }
+            var settings = try await self.common.settings()
+            let broker = settings.broker()
+            let depth = settings.selector().queueDepth
+            try settings.check()
+            let funnel = try await self.common.withStore { store in
+                var funnel = try await store.explainCampaign(named: self.name)
+                let trunk = try await store.campaign(named: self.name).settings.trunk
+                let (queues, _) = await StatusCommand.queues(broker, trunks: [trunk])
+                funnel.queueRoom = queues.first.map { max(0, depth - $0.ready) }
+                return funnel
+            }
             if self.output.json {
                 try Console.json(funnel)
                 return
@@ -116,13 +127,23 @@ extension CampaignCommand {
                     ["not excluded", "\(wanted)", "\(funnel.excluded) excluded"],
                     ["no call under way", "\(free)", "\(funnel.dialing) being called, \(funnel.queued) queued"],
                     ["due", "\(due)", "\(funnel.resting) rest" + Self.next(funnel)],
-                    ["window open", "\(funnel.callable)", "\(funnel.windowClosed) where it is closed"],
+                    ["window open", "\(funnel.callable + funnel.cellFull)", "\(funnel.windowClosed) where it is closed"],
+                    ["cell wanted", "\(funnel.callable)", "\(funnel.cellFull) in cells whose quota is reached"],
+                    [
+                        "within limits", Self.estimate(funnel),
+                        "\(funnel.limited) of \(funnel.examined) looked at rest by a limit or for their day part",
+                    ],
+                    ["room under the caps", funnel.headroom.map(String.init) ?? "–", "of the campaign: calls, rate, target"],
+                    ["room in the queue", funnel.queueRoom.map(String.init) ?? "?", "of the trunk's dial.requests"],
                 ]
             )
-            Console.line(
-                funnel.headroom.map { "the campaign's own cap leaves room for \($0) calls" } ?? "no cap of its own"
-            )
             Console.line(funnel.obstacle.map { "nothing more is dialed because \($0)" } ?? "calls are being made")
+        }
+
+        private static func estimate(_ funnel: CallStore.CampaignFunnel) -> String {
+            guard funnel.examined > 0 else { return "\(funnel.callable)" }
+            let rest = funnel.callable * funnel.limited / funnel.examined
+            return (funnel.examined < funnel.callable ? "about " : "") + "\(funnel.callable - rest)"
         }
 
         private static func next(_ funnel: CallStore.CampaignFunnel) -> String {

@@ -30,82 +30,145 @@ extension CallStore {
         func warning(_ isSo: Bool, _ field: String, _ problem: String) {
             if isSo { problems.append(.init(isError: false, field: field, problem: problem)) }
         }
-        let contacts = try row.decode(Int.self, at: 3)
-        let callable = try row.decode(Int.self, at: 4)
-        let endsAt = try row.decode(Date?.self, at: 2)
-        let zones = try row.decode(Int.self, at: 5)
-        let closedZones = try row.decode([String].self, at: 6)
-        error(try row.decode(Bool.self, at: 0), "caller_id", "is missing (campaign set --caller-id)")
-        error(try row.decode(Bool.self, at: 1), "answer_url", "is missing (campaign set --answer-url)")
+        let contacts = try row.decode(Int.self, named: "contacts")
+        let callable = try row.decode(Int.self, named: "callable")
+        let endsAt = try row.decode(Date?.self, named: "ends_at")
+        let zones = try row.decode(Int.self, named: "zones")
+        let closedZones = try row.decode([String].self, named: "closed_zones")
+        let isNever = try row.decode(Bool.self, named: "is_never")
+        error(try row.decode(Bool.self, named: "lacks_caller_id"), "caller_id", "is missing (campaign set --caller-id)")
+        error(
+            try row.decode(Bool.self, named: "lacks_answer_url"),
+            "answer_url",
+            "is missing (campaign set --answer-url)"
+        )
         error(contacts == 0, "contacts", "there are none (contacts import FILE.csv --campaign \(name))")
         error(endsAt.map { $0 <= Date() } ?? false, "ends_at", "has passed")
         error(
-            zones > 0 && closedZones.count == zones,
+            zones > 0 && closedZones.count == zones || isNever,
             "window",
-            "never opens before the end, in any zone of the contacts: look at window, blocked dates and ends_at"
+            "never opens before the end, in any zone of the contacts: look at window, policy, blocked dates and ends_at"
         )
         warning(
             !closedZones.isEmpty && closedZones.count < zones,
             "window",
-            "never opens before the end for contacts in \(closedZones.joined(separator: ", "))"
+            "never opens before the end for contacts in \(closedZones.joined(separator: "; "))"
+        )
+        let closedParts = try row.decode([String].self, named: "closed_parts")
+        let arePartsClosed = try row.decode(Bool.self, named: "are_parts_closed")
+        error(arePartsClosed, "day_parts", "lie outside the calling window, all of them")
+        warning(
+            !closedParts.isEmpty && !arePartsClosed,
+            "day_parts",
+            "lie outside the calling window: \(closedParts.joined(separator: ", "))"
         )
         warning(contacts > 0 && callable == 0, "contacts", "all are excluded or over: nobody will be called")
-        if let endsAt {
-            let rounds = try row.decode(Double.self, at: 7)
-            warning(
-                rounds > endsAt.timeIntervalSinceNow,
-                "ends_at",
-                "comes before the last of the attempts could: shorten the retry interval or lower max_attempts"
-            )
-        }
+        let withoutConsent = try row.decode(Int.self, named: "without_consent")
         warning(
-            try row.decode(Int.self, at: 8) < 15,
+            withoutConsent > 0,
+            "requires_consent",
+            "\(withoutConsent) contacts have no consent on record and will not be called"
+        )
+        let emptyCells = try row.decode([String].self, named: "empty_cells")
+        warning(
+            !emptyCells.isEmpty,
+            "cell_targets",
+            "no contact is in \(emptyCells.joined(separator: ", ")): their targets cannot be reached"
+        )
+        let freeCells = try row.decode([String].self, named: "free_cells")
+        warning(
+            !freeCells.isEmpty,
+            "cell_targets",
+            "there is no target for \(freeCells.map { $0.isEmpty ? "contacts without a cell" : $0 }.joined(separator: ", "))"
+                + ": they are called without a quota"
+        )
+        try self.checkEnd(row, endsAt: endsAt, callable: callable, warning)
+        warning(
+            try row.decode(Int.self, named: "ring_timeout_seconds") < 15,
             "ring_timeout_seconds",
             "rings for less than 15 seconds; rules in several countries demand as much"
         )
         warning(
-            try row.decode(Bool.self, at: 9),
+            try row.decode(Bool.self, named: "lacks_limits"),
             "number_limits",
             "there are none: a number that is in several campaigns may be called by each (campaign create --limit)"
         )
         return problems
     }
 
-    /// A zone is closed when no window opens in it within two months, or before the campaign ends.
+    private func checkEnd(
+        _ row: PostgresRow,
+        endsAt: Date?,
+        callable: Int,
+        _ warning: (Bool, String, String) -> Void
+    ) throws {
+        guard let endsAt else { return }
+        let begin = max(Date(), try row.decode(Date?.self, named: "starts_at") ?? Date())
+        let seconds = endsAt.timeIntervalSince(begin)
+        warning(
+            try row.decode(Double.self, named: "retry_seconds") > seconds,
+            "ends_at",
+            "comes before the last of the attempts could: shorten the retry interval or lower max_attempts"
+        )
+        if let rate = try row.decode(Int?.self, named: "calls_per_hour") {
+            warning(
+                Double(callable) * 3600 / Double(rate) > seconds,
+                "calls_per_hour",
+                "is too low to call \(callable) contacts once before the end: see `campaign forecast`"
+            )
+        }
+    }
+
+    /// A place is closed when no window opens in it within six weeks, or before the campaign ends.
     private static let campaignFacts = PostgresStatement(
         name: "campaign_facts",
         """
         with campaign as materialized (select * from campaigns where name = $1)
-        , zones as materialized (
-            select coalesce(nullif(z.time_zone, ''), k.time_zone) as zone, exists (
-                select
-                from (
-                    select now() as at
-                    union all
-                    select (date_trunc('week', now() at time zone coalesce(nullif(z.time_zone, ''), k.time_zone))
-                        + make_interval(weeks => weeks, mins => lower(r)))
-                        at time zone coalesce(nullif(z.time_zone, ''), k.time_zone)
-                    from generate_series(0, 8) as weeks, unnest(k.calling_week) as r
-                    union all
-                    select upper(d)::timestamp at time zone coalesce(nullif(z.time_zone, ''), k.time_zone)
-                    from unnest(k.blocked_dates) as d) s
-                where s.at >= now() and (k.ends_at is null or s.at < k.ends_at)
-                    and call_window_closes_at(
-                        k.calling_week, k.blocked_dates, coalesce(nullif(z.time_zone, ''), k.time_zone), s.at)
-                        is not null) as opens
+        , places as materialized (
+            select d.zones, coalesce(w.opens_at, 'infinity') < coalesce(k.ends_at, 'infinity') as opens
             from campaign k
-            join campaign_time_zones z on z.campaign_id = k.id)
-        select k.caller_id is null, k.answer_url is null, k.ends_at,
-            (select count(*) from contacts c where c.campaign_id = k.id),
+            cross join lateral (
+                select distinct coalesce(nullif(s.time_zone, ''), k.time_zone) as zones, s.region
+                from campaign_strata s
+                where s.campaign_id = k.id) d
+            cross join lateral (
+                select call_window_opens_at(
+                    k.calling_week, blocked_in(k.blocked_dates, d.region), d.zones,
+                    greatest(now(), k.starts_at)) as opens_at) w)
+        select k.caller_id is null as lacks_caller_id, k.answer_url is null as lacks_answer_url, k.ends_at,
+            (select count(*) from contacts c where c.campaign_id = k.id) as contacts,
             (select count(*) from contacts c
              where c.campaign_id = k.id and c.state in ('pending', 'not_reached', 'in_progress')
-                and (c.state = 'in_progress' or c.next_attempt_at is not null)),
-            (select count(*) from zones),
-            coalesce((select array_agg(zone order by zone) from zones where not opens), '{}'),
-            ((k.max_attempts - 1) * k.retry_interval_minutes * 60)::float8,
-            k.ring_timeout_seconds::bigint,
+                and (c.state = 'in_progress' or c.next_attempt_at is not null)) as callable,
+            (select count(*) from contacts c
+             where c.campaign_id = k.id and c.excluded_reason = 'no consent') as without_consent,
+            (select count(distinct zones) from places) as zones,
+            coalesce((select array_agg(distinct zones order by zones) from places where not opens), '{}') as closed_zones,
+            ((k.max_attempts - 1) * k.retry_interval_minutes * 60)::float8 as retry_seconds,
+            k.ring_timeout_seconds::bigint as ring_timeout_seconds,
             k.number_limits = '[]' and exists (
                 select from campaigns o where o.id <> k.id and o.status in ('running', 'scheduled', 'paused'))
+                as lacks_limits,
+            coalesce((
+                select array_agg(p.part ->> 'name')
+                from jsonb_array_elements(k.day_parts) as p (part)
+                where isempty((p.part ->> 'week')::int4multirange * k.calling_week)), '{}') as closed_parts,
+            k.day_parts <> '[]' and isempty(k.calling_week * coalesce((
+                select range_agg(r)
+                from jsonb_array_elements(k.day_parts) as p (part), unnest((p.part ->> 'week')::int4multirange) as r),
+                '{}')) as are_parts_closed,
+            coalesce((
+                select array_agg(q.cell order by q.cell)
+                from campaign_cells q
+                where q.campaign_id = k.id and not exists (
+                    select from campaign_strata s where s.campaign_id = k.id and s.cell = q.cell)), '{}') as empty_cells,
+            coalesce((
+                select array_agg(distinct s.cell order by s.cell)
+                from campaign_strata s
+                where s.campaign_id = k.id and exists (select from campaign_cells q where q.campaign_id = k.id)
+                    and not exists (
+                        select from campaign_cells q where q.campaign_id = k.id and q.cell = s.cell)), '{}') as free_cells,
+            k.starts_at, k.calls_per_hour::bigint as calls_per_hour, isempty(k.calling_week) as is_never
         from campaign k
         """
     )

@@ -21,16 +21,24 @@ extension CallStore {
         public var resting = 0
         /// Due, but their window is closed.
         public var windowClosed = 0
-        /// Due, and their window is open.
+        /// Due and their window is open, but their cell has as many completes, and calls under way, as are wanted.
+        public var cellFull = 0
+        /// Due, their window is open, and their cell wants them.
         public var callable = 0
+        /// How many of these were looked at for limits and day parts; there may be too many to look at all.
+        public var examined = 0
+        /// Of those looked at, the ones that rest by a limit of their number or wait for their day part.
+        public var limited = 0
         /// When the next contact that rests is due.
         public var nextDue: Date?
         /// The campaign's status, with its reason.
         public var status = ""
         /// Why the trunk is paused.
         public var trunkPaused: String?
-        /// How many more calls the campaign's own cap allows; nil without one.
+        /// How many more calls the campaign's own caps, rate and target allow now; nil without one.
         public var headroom: Int?
+        /// How many more requests the trunk's queue takes; nil when the broker was not asked.
+        public var queueRoom: Int?
 
         /// The first thing that keeps calls from being made; nil when they are made or there is nothing to call.
         public var obstacle: String? {
@@ -38,11 +46,15 @@ extension CallStore {
             if let reason = self.trunkPaused { return "its trunk is paused: \(reason)" }
             if self.all == 0 { return "it has no contacts" }
             if self.all == self.over + self.excluded { return "every contact's story is over" }
-            if self.headroom == 0 { return "the campaign's own cap on calls is reached" }
+            if self.headroom == 0 { return "the campaign's own cap, rate or target is reached for now" }
+            if self.callable > 0, self.examined == self.callable, self.limited == self.examined {
+                return "every contact that is due rests by a limit of its number, or waits for its day part"
+            }
             if self.callable > 0 {
                 return self.queued + self.dialing > 0
                     ? nil : "contacts are due and none is claimed: does a selector run? see `status` and `doctor`"
             }
+            if self.cellFull > 0 { return "the quotas of the cells in which contacts are due are reached for now" }
             if self.windowClosed > 0 { return "the calling window is closed where \(self.windowClosed) contacts live" }
             if self.queued > 0, self.dialing == 0 { return "requests wait, and no dialer takes them" }
             if self.dialing + self.queued == 0, let next = self.nextDue {
@@ -53,61 +65,90 @@ extension CallStore {
     }
 
     /// Counts a campaign's contacts on their way. Reads all of them once.
+    /// - Parameter name: The campaign's name.
+    /// - Returns: The funnel.
     /// - Throws: ``StoreError`` when there is no such campaign; `PostgresError`.
     public func explainCampaign(named name: String) async throws -> CampaignFunnel {
-        let result = try await self.client.execute(Self.campaignFunnel, [name])
+        let result = try await self.client.execute(Self.campaignFunnel, [name, Self.funnelDepth])
         guard let row = result.first else { throw Self.noCampaign(name) }
         var funnel = CampaignFunnel()
-        funnel.status = try row.decode(String.self, at: 0)
-        if let reason = try row.decode(String?.self, at: 1) { funnel.status += ": " + reason }
-        funnel.trunkPaused = try row.decode(String?.self, at: 2)
-        funnel.all = try row.decode(Int.self, at: 4)
-        funnel.over = try row.decode(Int.self, at: 5)
-        funnel.excluded = try row.decode(Int.self, at: 6)
-        funnel.dialing = try row.decode(Int.self, at: 7)
-        funnel.queued = try row.decode(Int.self, at: 8)
-        funnel.resting = try row.decode(Int.self, at: 9)
-        funnel.windowClosed = try row.decode(Int.self, at: 10)
-        funnel.callable = try row.decode(Int.self, at: 11)
-        funnel.nextDue = try row.decode(Date?.self, at: 12)
-        if let cap = try row.decode(Int?.self, at: 3) { funnel.headroom = max(0, cap - funnel.dialing - funnel.queued) }
+        funnel.status = try row.decode(named: "status")
+        if let reason = try row.decode(String?.self, named: "status_reason") { funnel.status += ": " + reason }
+        funnel.trunkPaused = try row.decode(named: "paused_reason")
+        funnel.all = try row.decode(named: "total")
+        funnel.over = try row.decode(named: "over")
+        funnel.excluded = try row.decode(named: "excluded")
+        funnel.dialing = try row.decode(named: "dialing")
+        funnel.queued = try row.decode(named: "queued")
+        funnel.resting = try row.decode(named: "resting")
+        funnel.windowClosed = try row.decode(named: "window_closed")
+        funnel.cellFull = try row.decode(named: "cell_full")
+        funnel.callable = try row.decode(named: "callable")
+        funnel.nextDue = try row.decode(named: "next_due")
+        funnel.examined = try row.decode(named: "examined")
+        funnel.limited = try row.decode(named: "limited")
+        funnel.headroom = try row.decode(named: "room")
         return funnel
     }
+
+    /// So many that are due are looked at for limits and day parts, which takes a while for each.
+    private static let funnelDepth = 5000
 
     private static let campaignFunnel = PostgresStatement(
         name: "campaign_funnel",
         """
         with campaign as materialized (
             select k.*, t.paused_reason from campaigns k left join trunks t on t.name = k.trunk where k.name = $1)
-        , zones as materialized (
-            select z.time_zone, call_window_closes_at(
-                k.calling_week, k.blocked_dates, coalesce(nullif(z.time_zone, ''), k.time_zone), now()) is not null as is_open
+        , strata as materialized (
+            select s.id, coalesce(nullif(s.time_zone, ''), k.time_zone) as zones,
+                blocked_in(k.blocked_dates, s.region) as blocked, coalesce(r.calls, 1) > 0 as is_wanted,
+                call_window_closes_at(k.calling_week, blocked_in(k.blocked_dates, s.region),
+                    coalesce(nullif(s.time_zone, ''), k.time_zone), now()) is not null as is_open
             from campaign k
-            join campaign_time_zones z on z.campaign_id = k.id)
-        , standing as (
-            select
-                case
-                    when c.state = 'excluded' then 'excluded'
-                    when c.state = 'in_progress' and c.prior_state is null then 'dialing'
-                    when c.state = 'in_progress' then 'queued'
-                    when c.next_attempt_at is null then 'over'
-                    when c.next_attempt_at > now() then 'resting'
-                    when z.is_open then 'callable'
-                    else 'window_closed'
-                end as place,
-                c.next_attempt_at
+            join campaign_strata s on s.campaign_id = k.id
+            left join lateral campaign_cell_room(k.id) r on r.cell = s.cell)
+        , standing as materialized (
+            select count(*) as total, count(*) filter (where p.place = 'over') as over,
+                count(*) filter (where p.place = 'excluded') as excluded,
+                count(*) filter (where p.place = 'dialing') as dialing,
+                count(*) filter (where p.place = 'queued') as queued,
+                count(*) filter (where p.place = 'resting') as resting,
+                count(*) filter (where p.place = 'window_closed') as window_closed,
+                count(*) filter (where p.place = 'cell_full') as cell_full,
+                count(*) filter (where p.place = 'callable') as callable,
+                min(p.next_attempt_at) filter (where p.place = 'resting') as next_due
+            from (
+                select c.next_attempt_at,
+                    case
+                        when c.state = 'excluded' then 'excluded'
+                        when c.state = 'in_progress' and c.prior_state is null then 'dialing'
+                        when c.state = 'in_progress' then 'queued'
+                        when c.next_attempt_at is null then 'over'
+                        when c.next_attempt_at > now() then 'resting'
+                        when not s.is_open then 'window_closed'
+                        when not s.is_wanted then 'cell_full'
+                        else 'callable'
+                    end as place
+                from campaign k
+                join contacts c on c.campaign_id = k.id
+                join strata s on s.id = c.stratum_id) p)
+        , looked_at as materialized (
+            select number_rests_until(c.phone_number, k.number_limits) is not null
+                or day_part_turn(k.day_parts, c.day_part_attempts, k.calling_week, s.blocked, s.zones, now(),
+                    coalesce(k.ends_at, 'infinity')) is not null as is_limited
             from campaign k
-            join contacts c on c.campaign_id = k.id
-            left join zones z on z.time_zone = coalesce(c.time_zone, ''))
-        select k.status, k.status_reason, k.paused_reason, k.max_concurrent_calls::bigint,
-            count(s.place), count(*) filter (where s.place = 'over'), count(*) filter (where s.place = 'excluded'),
-            count(*) filter (where s.place = 'dialing'), count(*) filter (where s.place = 'queued'),
-            count(*) filter (where s.place = 'resting'), count(*) filter (where s.place = 'window_closed'),
-            count(*) filter (where s.place = 'callable'),
-            min(s.next_attempt_at) filter (where s.place = 'resting')
+            join strata s on s.is_open and s.is_wanted
+            join contacts c on c.stratum_id = s.id and c.state in ('pending', 'not_reached') and c.next_attempt_at <= now()
+            where k.number_limits <> '[]' or k.day_parts <> '[]'
+            limit $2)
+        select k.status, k.status_reason, k.paused_reason, d.*, nullif(campaign_room(k.id), 2147483647) as room,
+            case
+                when k.number_limits = '[]' and k.day_parts = '[]' then d.callable
+                else (select count(*) from looked_at)
+            end as examined,
+            (select count(*) from looked_at where is_limited) as limited
         from campaign k
-        left join standing s on true
-        group by k.status, k.status_reason, k.paused_reason, k.max_concurrent_calls
+        cross join standing d
         """
     )
 }

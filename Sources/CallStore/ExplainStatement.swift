@@ -1,0 +1,75 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import Postgres
+
+extension CallStore {
+    /// Every value by which one contact is judged now, one row per campaign that it is in.
+    ///
+    /// `$1` number, `$2` id, `$3` campaign's name; null for any.
+    static let explainContact = PostgresStatement(
+        name: "explain_contact",
+        """
+        with hit as materialized (
+            select c.id, k.id as campaign_id, k.name, k.status, k.status_reason, k.starts_at, k.ends_at, k.max_attempts,
+                k.caller_id, k.answer_url, k.calling_week as week, blocked_in(k.blocked_dates, s.region) as blocked,
+                k.requires_consent, k.day_parts, k.number_limits, t.paused_reason, c.state, c.do_not_call,
+                c.has_prior_consent, c.excluded_reason, c.attempts_count, c.next_attempt_at, c.call_id, c.prior_state,
+                c.phone_number, c.day_part_attempts, coalesce(c.time_zone, k.time_zone) as zones, s.region, s.cell,
+                s.time_zone_source, number_rests_until(c.phone_number, k.number_limits) as rests_until
+            from campaigns k
+            left join trunks t on t.name = k.trunk
+            cross join lateral (
+                select * from contacts c
+                where c.campaign_id = k.id and ($1::text is null or c.phone_number = $1)
+                    and ($2::uuid is null or c.id = $2)) c
+            join campaign_strata s on s.id = c.stratum_id
+            where $3::text is null or k.name = $3)
+        , listed as materialized (
+            select h.id, e.created_at, e.reason, e.expires_at, e.is_of_campaign
+            from hit h
+            cross join lateral (
+                select l.created_at, l.reason, l.expires_at, false as is_of_campaign
+                from exclusion_list_entries l where l.phone_number = h.phone_number
+                union all
+                select l.created_at, l.reason, l.expires_at, true
+                from campaign_exclusions l where l.phone_number = h.phone_number and l.campaign_id = h.campaign_id) e
+            where e.expires_at is null or e.expires_at > now())
+        , timed as materialized (
+            select h.*, l.created_at as listed_since, l.reason as list_reason, l.expires_at as listed_until,
+                l.id is not null as is_listed, coalesce(l.is_of_campaign, false) as is_list_of_campaign,
+                greatest(now(), h.next_attempt_at, h.rests_until, l.expires_at,
+                    case when h.status = 'scheduled' then h.starts_at end) as earliest,
+                day_part_turn(h.day_parts, h.day_part_attempts, h.week, h.blocked, h.zones, now(),
+                    coalesce(h.ends_at, 'infinity')) as turn
+            from hit h
+            left join lateral (
+                select * from listed l where l.id = h.id order by l.expires_at desc nulls first limit 1) l on true)
+        select h.id, h.name, h.status, h.status_reason, h.ends_at, h.ends_at <= now() as has_ended, h.paused_reason,
+            h.caller_id is not null and h.answer_url is not null as is_complete, h.state, h.do_not_call,
+            h.has_prior_consent, h.requires_consent, h.excluded_reason, h.is_listed, h.listed_since, h.listed_until,
+            h.list_reason, h.is_list_of_campaign, h.attempts_count::bigint as attempts_count,
+            h.max_attempts::bigint as max_attempts, h.next_attempt_at, h.next_attempt_at <= now() as is_due, h.call_id,
+            h.prior_state is null as is_dialed, h.zones, h.region, h.cell, h.time_zone_source as zone_source,
+            h.week::text as week, call_window_closes_at(h.week, h.blocked, h.zones, now()) as closes_at,
+            (select string_agg(distinct to_char(now() at time zone z, 'Dy HH24:MI'), ' and ')
+             from unnest(string_to_array(h.zones, ',')) as z) as local_times,
+            exists (
+                select from unnest(string_to_array(h.zones, ',')) as z
+                where h.blocked @> (now() at time zone z)::date) as is_blocked_date,
+            o.call_id as other_call_id, h.rests_until, h.number_limits::text as number_limits,
+            h.day_parts::text as day_parts, h.day_part_attempts, nullif(h.turn, 'infinity') as turn,
+            campaign_room(h.campaign_id) as room, q.calls as cell_room,
+            (select n.at
+             from (
+                 select greatest(w.at, day_part_turn(h.day_parts, h.day_part_attempts, h.week, h.blocked, h.zones, w.at,
+                    coalesce(h.ends_at, 'infinity'))) as at
+                 from (select call_window_opens_at(h.week, h.blocked, h.zones, h.earliest) as at) w) n
+             where (h.ends_at is null or n.at < h.ends_at) and n.at < 'infinity') as next_possible
+        from timed h
+        left join call_attempts o on o.phone_number = h.phone_number and o.ended_at is null
+        left join lateral (select r.calls from campaign_cell_room(h.campaign_id) r where r.cell = h.cell) q on true
+        order by h.name
+        """
+    )
+}
