@@ -66,6 +66,8 @@ from campaigns;
 
 -- When the interview's own outcome became known, which may be long after the call.
 alter table call_attempts add column survey_reported_at timestamptz;
+-- Whether consent was on record when the call was made; null for those before this migration.
+alter table call_attempts add column had_consent boolean;
 
 -- Until when a number rests, as it was at an instant: of the attempts made before, by what was known of them then.
 create function number_rested_until(number text, limits jsonb, at_instant timestamptz) returns timestamptz
@@ -102,3 +104,6 @@ create table suppressed_numbers (
     digest bytea primary key check (length(digest) = 32),
     created_at timestamptz not null default now()
 );
+
+-- A period is judged page by page.
+create index call_attempts_started on call_attempts (started_at, id);

@@ -53,6 +53,10 @@ final class CSVOutput {
         try self.handle.write(contentsOf: Data(line.utf8))
     }
 
+    func write(line: Data) throws {
+        try self.handle.write(contentsOf: line + Data("\n".utf8))
+    }
+
     func close() throws {
         try self.handle.close()
         if rename(self.path + ".part", self.path) != 0 { throw UsageFault("\(self.path): cannot be written") }

@@ -23,14 +23,16 @@ struct CallSchedulerCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Campaigns:",
                 subcommands: [
-                    CampaignCommand.self, ContactsCommand.self, ExclusionsCommand.self, HolidaysCommand.self, StatusCommand.self,
+                    CampaignCommand.self, ContactsCommand.self, ExclusionsCommand.self, HolidaysCommand.self,
+                    StatusCommand.self,
                     ReportCommand.self, PauseCommand.self, TrunkCommand.self,
                 ]
             ),
             CommandGroup(
                 name: "Operation:",
                 subcommands: [
-                    MigrateCommand.self, DoctorCommand.self, RetentionCommand.self, ProviderSimulatorCommand.self, VerifyLedgerCommand.self,
+                    MigrateCommand.self, DoctorCommand.self, AuditCommand.self, RetentionCommand.self,
+                    ProviderSimulatorCommand.self, VerifyLedgerCommand.self,
                 ]
             ),
         ]

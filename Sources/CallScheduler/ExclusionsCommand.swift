@@ -175,7 +175,8 @@ struct ExclusionsCommand: ParsableCommand {
                     ["NUMBER", "CAMPAIGN", "SOURCE", "SINCE", "UNTIL", "REASON"],
                     entries.map { entry in
                         [
-                            entry.phoneNumber, entry.campaign ?? "all", entry.source, entry.createdAt.formatted(.iso8601),
+                            entry.phoneNumber, entry.campaign ?? "all", entry.source,
+                            entry.createdAt.formatted(.iso8601),
                             entry.expiresAt?.formatted(.iso8601) ?? "for good", entry.reason ?? "",
                         ]
                     }
@@ -201,7 +202,9 @@ struct ExclusionScope: ParsableArguments {
             return Date().addingTimeInterval(Double(value) * (unit == "h" ? 3600 : 86_400))
         }
         guard let date = try? Date(text, strategy: .iso8601), date > Date() else {
-            throw UsageFault("until: '\(text)' is neither a time to come, like 2027-01-01T00:00:00Z, nor a span, like 30d")
+            throw UsageFault(
+                "until: '\(text)' is neither a time to come, like 2027-01-01T00:00:00Z, nor a span, like 30d"
+            )
         }
         return date
     }

@@ -37,7 +37,8 @@ struct Setting: Sendable {
         Setting(
             name: "SUPPRESSION_KEY",
             defaultText: "",
-            help: "the key under which erased numbers are recognised by imports; keep it for ever, outside the database",
+            help:
+                "the key under which erased numbers are recognised by imports; keep it for ever, outside the database",
             isSecret: true
         ),
         Setting(name: "LOG_LEVEL", defaultText: "info", help: "trace, debug, info, notice, warning or error"),

@@ -33,7 +33,9 @@ struct VerifyLedgerCommand: AsyncParsableCommand {
             while true {
                 let page = try await store.exclusions(after: last)
                 guard let end = page.last else { break }
-                excluded.formUnion(page.map(\.phoneNumber.e164))
+                excluded.formUnion(
+                    page.filter { $0.campaign == nil && $0.expiresAt == nil }.map(\.phoneNumber.e164)
+                )
                 last = end.phoneNumber
             }
             return (attempts, excluded)

@@ -127,13 +127,19 @@ extension CampaignCommand {
                     ["not excluded", "\(wanted)", "\(funnel.excluded) excluded"],
                     ["no call under way", "\(free)", "\(funnel.dialing) being called, \(funnel.queued) queued"],
                     ["due", "\(due)", "\(funnel.resting) rest" + Self.next(funnel)],
-                    ["window open", "\(funnel.callable + funnel.cellFull)", "\(funnel.windowClosed) where it is closed"],
+                    [
+                        "window open", "\(funnel.callable + funnel.cellFull)",
+                        "\(funnel.windowClosed) where it is closed",
+                    ],
                     ["cell wanted", "\(funnel.callable)", "\(funnel.cellFull) in cells whose quota is reached"],
                     [
                         "within limits", Self.estimate(funnel),
                         "\(funnel.limited) of \(funnel.examined) looked at rest by a limit or for their day part",
                     ],
-                    ["room under the caps", funnel.headroom.map(String.init) ?? "–", "of the campaign: calls, rate, target"],
+                    [
+                        "room under the caps", funnel.headroom.map(String.init) ?? "–",
+                        "of the campaign: calls, rate, target",
+                    ],
                     ["room in the queue", funnel.queueRoom.map(String.init) ?? "?", "of the trunk's dial.requests"],
                 ]
             )

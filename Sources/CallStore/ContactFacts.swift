@@ -76,7 +76,8 @@ struct ContactFacts {
         let state = try self.value(String.self, "state")
         let listedUntil = try self.value(Date?.self, "listed_until")
         let isListed = try self.value(Bool.self, "is_listed")
-        let isExcluded = try self.value(Bool.self, "do_not_call") || state == "excluded" || isListed && listedUntil == nil
+        let isExcluded =
+            try self.value(Bool.self, "do_not_call") || state == "excluded" || isListed && listedUntil == nil
         let used = try self.value(Int.self, "attempts_count")
         let allowed = try self.value(Int.self, "max_attempts")
         let needsConsent = try self.value(Bool.self, "requires_consent")
@@ -84,7 +85,9 @@ struct ContactFacts {
         let isForWantOfConsent = try self.value(String?.self, "excluded_reason") == "no consent"
         let list = try self.listWords()
         var exclusion = "it is on no list"
-        if state == "excluded" { exclusion = "it was excluded: \(try self.value(String?.self, "excluded_reason") ?? "–")" }
+        if state == "excluded" {
+            exclusion = "it was excluded: \(try self.value(String?.self, "excluded_reason") ?? "–")"
+        }
         if try self.value(Bool.self, "do_not_call") { exclusion = "it was imported as do_not_call" }
         if isListed, listedUntil == nil { exclusion = list }
         return [
@@ -113,7 +116,8 @@ struct ContactFacts {
     private func listWords() throws -> String {
         guard let since = try self.value(Date?.self, "listed_since") else { return "it is on no list" }
         let reason = try self.value(String?.self, "list_reason")
-        let scope = try self.value(Bool.self, "is_list_of_campaign") ? "the campaign's exclusion list" : "the exclusion list"
+        let scope =
+            try self.value(Bool.self, "is_list_of_campaign") ? "the campaign's exclusion list" : "the exclusion list"
         return "on \(scope) since \(Self.time(since))" + (reason.map { ": \($0)" } ?? "")
     }
 
