@@ -33,11 +33,12 @@ struct DateArguments: ParsableArguments {
         }
         guard !dates.isEmpty else { throw UsageFault("no dates: name some, or a --file that holds some") }
         let chosen = Set(dates).sorted()
-        let blocked = try await self.common.withStore { store in
-            try await store.setBlocked(isBlocked, dates: chosen, campaign: self.name)
-            return try await store.blockedDates(campaign: self.name)
+        let (kept, blocked) = try await self.common.withStore { store in
+            let kept = try await store.setBlocked(isBlocked, dates: chosen, campaign: self.name)
+            return (kept, try await store.blockedDates(campaign: self.name))
         }
-        Console.line("\(chosen.count) dates \(isBlocked ? "blocked" : "freed"); blocked now:")
+        if !isBlocked, kept > 0 { Console.note("\(kept) of the dates stay blocked: the campaign's policy blocks them") }
+        Console.line("\(chosen.count - (isBlocked ? 0 : kept)) dates \(isBlocked ? "blocked" : "freed"); blocked now:")
         for range in blocked { Console.line("  \(range)") }
         if blocked.isEmpty { Console.line("  none") }
     }

@@ -63,9 +63,10 @@ extension CallStore {
             left join limited l on l.id = c.id)
         , inserted as (
             insert into call_attempts (
-                call_id, contact_id, campaign_id, attempt_number, phone_number, dialer_id, status, deadline_at)
+                call_id, contact_id, campaign_id, attempt_number, phone_number, dialer_id, status, deadline_at, policy)
             select j.call_id, j.contact_id, j.campaign_id, j.attempts_count + 1, j.phone_number, $4, 'placing',
-                now() + make_interval(secs => j.ring_timeout_seconds + j.max_call_seconds + $6)
+                now() + make_interval(secs => j.ring_timeout_seconds + j.max_call_seconds + $6),
+                (select k.policy_name || '@' || k.policy_version from campaigns k where k.id = j.campaign_id)
             from judged j
             where j.verdict = 'allowed'
             order by j.phone_number

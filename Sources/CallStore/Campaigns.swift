@@ -35,11 +35,15 @@ extension CallStore {
     }
 
     /// Stores a new campaign as a draft.
-    /// - Throws: ``StoreError`` with code `alreadyExists`.
-    public func createCampaign(_ settings: CampaignSettings) async throws -> UUID {
+    /// - Parameters:
+    ///   - settings: What the campaign itself settles.
+    ///   - policy: Tightens it, in the same transaction.
+    /// - Returns: The campaign's id.
+    /// - Throws: ``StoreError`` with code `alreadyExists`, or `notAllowed` when the policy leaves no window.
+    public func createCampaign(_ settings: CampaignSettings, policy: Policy? = nil) async throws -> UUID {
         let retryMinutes = Dictionary(uniqueKeysWithValues: settings.retryMinutes.map { ($0.key.rawValue, $0.value) })
         do {
-            let result = try await self.client.execute(
+            let result = try await self.execute(
                 Self.insertCampaign,
                 [
                     settings.name, settings.language, settings.trunk, settings.priority, settings.maximumAttempts,
@@ -50,7 +54,9 @@ extension CallStore {
                     String(decoding: try JSONEncoder().encode(retryMinutes), as: UTF8.self),
                     settings.retryJitterPercent, settings.week?.multirange,
                     String(decoding: try JSONEncoder().encode(settings.numberLimits), as: UTF8.self),
-                ]
+                ],
+                andApply: policy,
+                to: settings.name
             )
             guard let id = try result.first?.decode(UUID.self, at: 0) else {
                 throw StoreError(code: .notAllowed, message: "the campaign was not stored")
