@@ -12,7 +12,7 @@ struct CampaignCommand: ParsableCommand {
         abstract: "Create campaigns, look at them, start and stop them.",
         subcommands: [
             Create.self, Set.self, Block.self, Unblock.self, List.self, Show.self, Check.self, Why.self, Start.self,
-            Pause.self, Resume.self, Cancel.self, ApplyPolicy.self,
+            Pause.self, Resume.self, Cancel.self, ApplyPolicy.self, Export.self,
         ]
     )
 

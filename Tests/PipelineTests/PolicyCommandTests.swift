@@ -1,6 +1,7 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
+import CallModel
 import CallStore
 import Foundation
 import TestSupport
