@@ -89,10 +89,9 @@ extension CallStore {
         toCampaign name: String,
         on connection: PostgresConnection
     ) async throws {
-        let installed = try await connection.execute(
-            Self.installPolicy,
-            [policy.name, policy.version, policy.document]
-        )
+        let document: [any PostgresEncodable] = [policy.name, policy.version, policy.document]
+        try await connection.execute(Self.installPolicy, document)
+        let installed = try await connection.execute(Self.comparePolicy, document)
         guard try installed.first?.decode(Bool.self, at: 0) == true else {
             throw StoreError(
                 code: .alreadyExists,

@@ -13,18 +13,15 @@ extension CallStore {
         """
     )
 
-    /// True when the document is there, now or already, as it is here.
     static let installPolicy = PostgresStatement(
         name: "install_policy",
-        """
-        with added as (
-            insert into policies (name, version, document) values ($1, $2, $3::text::jsonb)
-            on conflict do nothing
-            returning document)
-        select coalesce(
-            (select true from added),
-            (select p.document = $3::text::jsonb from policies p where p.name = $1 and p.version = $2))
-        """
+        "insert into policies (name, version, document) values ($1, $2, $3::text::jsonb) on conflict do nothing"
+    )
+
+    /// A statement of its own: it sees what another process has installed while this one waited.
+    static let comparePolicy = PostgresStatement(
+        name: "compare_policy",
+        "select document = $3::text::jsonb from policies where name = $1 and version = $2"
     )
 
     static let lockForPolicy = PostgresStatement(
