@@ -286,16 +286,26 @@ struct PolicyTests {
         }
     }
 
-    @Test("a date blocked by the program of the version before outlives a new policy")
+    @Test("dates blocked by the program of the version before outlive a new policy, before it and under it")
     func formerProgram() async throws {
         try await Scratch.run { scratch async throws in
             let store = scratch.store
-            _ = try await store.createCampaign(Self.settings("c"), policy: try await store.policy(named: "fr"))
-            try await scratch.execute(
-                "update campaigns set blocked_dates = blocked_dates + '{[2026-12-24,2026-12-25)}'"
-            )
+            func block(_ range: String) async throws {
+                try await scratch.execute(
+                    "update campaigns set blocked_dates = blocked_dates + $1::text::datemultirange",
+                    [range]
+                )
+            }
+            _ = try await store.createCampaign(Self.settings("c"))
+            // A French holiday as well: it stays when the French policy goes.
+            try await block("{[2026-07-14,2026-07-15)}")
+            try await store.apply(try await store.policy(named: "fr"), toCampaign: "c")
+            try await block("{[2026-12-24,2026-12-25)}")
             try await store.apply(try await store.policy(named: "us"), toCampaign: "c")
-            #expect(try await store.blockedDates(campaign: "c").contains("2026-12-24 to 2026-12-25"))
+            let blocked = try await store.blockedDates(campaign: "c")
+            #expect(blocked.contains("2026-07-14"))
+            #expect(blocked.contains("2026-12-24 to 2026-12-25"))
+            #expect(!blocked.contains("2026-05-14"))
         }
     }
 
