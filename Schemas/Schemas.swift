@@ -96,6 +96,23 @@ public enum Schemas {
         ]
     }
 
+    /// The shipped policies by name, e.g. `fr`.
+    public static var policies: [String: String] {
+        [
+            "au": Self.text(PackageResources.au_json),
+            "cautious": Self.text(PackageResources.cautious_json),
+            "de": Self.text(PackageResources.de_json),
+            "fr": Self.text(PackageResources.fr_json),
+            "gb": Self.text(PackageResources.gb_json),
+            "it": Self.text(PackageResources.it_json),
+            "us": Self.text(PackageResources.us_json),
+            "us-strict": Self.text(PackageResources.us_strict_json),
+        ]
+    }
+
+    /// The JSON Schema of a policy.
+    public static var policySchema: String { Self.text(PackageResources.policy_v1_schema_json) }
+
     private static func text(_ bytes: [UInt8]) -> String {
         String(decoding: bytes, as: UTF8.self)
     }

@@ -34,14 +34,40 @@ public struct CallingWeek: Sendable, Hashable, CustomStringConvertible {
                 throw LocalTimeWindow.Fault(reason: "'\(text)' is not a window like 09:00-20:00 or 1-5 09:00-20:00")
             }
             let window = try LocalTimeWindow(String(parts[parts.count - 1]))
-            for day in parts.count == 2 ? try Self.days(parts[0]) : weekdays {
-                let midnight = (day - 1) * 1440
-                let end = midnight + window.endMinute + (window.startMinute < window.endMinute ? 0 : 1440)
-                ranges.append(midnight + window.startMinute..<min(end, Self.length))
-                if end > Self.length { ranges.append(0..<end - Self.length) }
-            }
+            let days = parts.count == 2 ? try Self.days(parts[0]) : weekdays
+            ranges += CallingWeek(window: window, weekdays: days).ranges
         }
         self.init(ranges: ranges)
+    }
+
+    /// One window on some days.
+    /// - Parameters:
+    ///   - window: The window; nil for the whole day.
+    ///   - weekdays: ISO weekdays; those that are none are left out.
+    public init(window: LocalTimeWindow?, weekdays: [Int]) {
+        var ranges: [Range<Int>] = []
+        for day in weekdays where 1...7 ~= day {
+            let midnight = (day - 1) * 1440
+            guard let window else {
+                ranges.append(midnight..<midnight + 1440)
+                continue
+            }
+            let end = midnight + window.endMinute + (window.startMinute < window.endMinute ? 0 : 1440)
+            ranges.append(midnight + window.startMinute..<min(end, Self.length))
+            if end > Self.length { ranges.append(0..<end - Self.length) }
+        }
+        self.init(ranges: ranges)
+    }
+
+    /// The minutes that lie in both weeks.
+    /// - Parameter other: The other week.
+    /// - Returns: The intersection; without ranges when they have nothing in common.
+    public func intersection(_ other: CallingWeek) -> CallingWeek {
+        CallingWeek(
+            ranges: self.ranges.flatMap { range in
+                other.ranges.filter { $0.overlaps(range) }.map { $0.clamped(to: range) }
+            }
+        )
     }
 
     private static func days(_ text: Substring) throws(LocalTimeWindow.Fault) -> [Int] {
@@ -82,6 +108,7 @@ public struct CallingWeek: Sendable, Hashable, CustomStringConvertible {
     /// Days with their windows, days that are alike together: `Mon-Fri 10:00-13:00, 14:00-20:00; Sat 10:00-19:00`.
     public var description: String {
         if self.ranges == [0..<Self.length] { return "any time" }
+        if self.ranges.isEmpty { return "never" }
         let names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
         let days = (0..<7).map { day in
             self.ranges.map { $0.clamped(to: day * 1440..<(day + 1) * 1440) }.filter { !$0.isEmpty }

@@ -35,6 +35,12 @@ public struct NumberLimit: Sendable, Codable, Hashable, CustomStringConvertible 
         self.outcomes = [outcome]
     }
 
+    init(attempts: Int, hours: Int, outcomes: [CallOutcome]?) {
+        self.attempts = attempts
+        self.hours = hours
+        self.outcomes = outcomes
+    }
+
     private static func hours(_ text: Substring) -> Int? {
         guard let unit = text.last, let value = Int(text.dropLast()), 1...8784 ~= value else { return nil }
         switch unit {

@@ -6,7 +6,8 @@
 /// Sources: SIP response codes of RFC 3261, sections 21.4.5, 21.4.11, 21.4.21 and 21.6.3; the provider codes of the
 /// Twilio-compatible API for an invalid, unreachable, premium or forbidden destination.
 public enum PermanentFailure {
-    private static let codes: Set<String> = [
+    /// The codes.
+    public static let codes: Set<String> = [
         "sip_404", "sip_410", "sip_484", "sip_604", "21211", "21214", "21217", "21202", "13225",
     ]
 

@@ -48,11 +48,12 @@ struct CampaignDates: ParsableArguments {
 
     func perform(isBlocked: Bool) async throws {
         let chosen = try self.dates.read()
-        let blocked = try await self.common.withStore { store in
-            try await store.setBlocked(isBlocked, dates: chosen, campaign: self.name)
-            return try await store.blockedDates(campaign: self.name)
+        let (kept, blocked) = try await self.common.withStore { store in
+            let kept = try await store.setBlocked(isBlocked, dates: chosen, campaign: self.name)
+            return (kept, try await store.blockedDates(campaign: self.name))
         }
-        DateArguments.show(chosen.count, isBlocked: isBlocked, blocked)
+        if !isBlocked, kept > 0 { Console.note("\(kept) of the dates stay blocked: the campaign's policy blocks them") }
+        DateArguments.show(chosen.count - (isBlocked ? 0 : kept), isBlocked: isBlocked, blocked)
     }
 }
 

@@ -23,9 +23,8 @@ struct CallSchedulerCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Campaigns:",
                 subcommands: [
-                    CampaignCommand.self, ContactsCommand.self, ExclusionsCommand.self, HolidaysCommand.self,
-                    StatusCommand.self,
-                    ReportCommand.self, PauseCommand.self, TrunkCommand.self,
+                    CampaignCommand.self, PolicyCommand.self, ContactsCommand.self, ExclusionsCommand.self,
+                    HolidaysCommand.self, StatusCommand.self, ReportCommand.self, PauseCommand.self, TrunkCommand.self,
                 ]
             ),
             CommandGroup(

@@ -12,7 +12,7 @@ struct CampaignCommand: ParsableCommand {
         abstract: "Create campaigns, look at them, start and stop them.",
         subcommands: [
             Create.self, Set.self, Block.self, Unblock.self, List.self, Show.self, Check.self, Why.self, Start.self,
-            Pause.self, Resume.self, Cancel.self,
+            Pause.self, Resume.self, Cancel.self, ApplyPolicy.self, Export.self,
         ]
     )
 
@@ -85,6 +85,7 @@ struct CampaignCommand: ParsableCommand {
         @Flag(help: "Let the provider tell people from machines.") var detectMachines = false
         @Option(help: "When the campaign starts by itself, ISO 8601.") var startsAt: String?
         @Option(help: "When the campaign stops calling, ISO 8601.") var endsAt: String?
+        @OptionGroup var policy: PolicyOptions
 
         func run() async throws {
             let settings = try self.settings()
@@ -92,8 +93,15 @@ struct CampaignCommand: ParsableCommand {
                 if !(try await store.timeZones().contains(settings.timeZone)) {
                     throw UsageFault("time-zone: '\(settings.timeZone)' is unknown to the database")
                 }
-                let id = try await store.createCampaign(settings)
+                let policy = try await self.policy.resolved(in: store)
+                let faults = policy?.faults(for: settings) ?? []
+                guard faults.isEmpty else { throw UsageFault(faults.joined(separator: "\n")) }
+                let id = try await store.createCampaign(settings, policy: policy)
                 Console.line("created campaign \(settings.name) (\(id.lowercased)) as a draft")
+                guard let policy else { return }
+                Console.line("policy \(policy.label) makes it stricter:")
+                for change in policy.tightened(by: settings).changes { Console.line("  \(change)") }
+                Console.line(policy.notice)
             }
         }
 
@@ -220,11 +228,15 @@ struct CampaignCommand: ParsableCommand {
         @Argument(help: "The campaign.") var name: String
 
         func run() async throws {
-            let (campaign, blocked) = try await self.common.withStore {
-                (try await $0.campaign(named: self.name), try await $0.blockedDates(campaign: self.name))
+            let (campaign, blocked, rules) = try await self.common.withStore {
+                (
+                    try await $0.campaign(named: self.name), try await $0.blockedDates(campaign: self.name),
+                    try await $0.effectiveRules(campaign: self.name)
+                )
             }
             var view = CampaignView(campaign)
             view.blockedDates = blocked
+            view.setRules(rules)
             if self.output.json {
                 try Console.json(view)
             } else {

@@ -30,6 +30,9 @@ struct CampaignView: Encodable {
     let window: String?
     private let isWeekly: Bool
     var blockedDates: [String] = []
+    private var policy: String?
+    private var effectiveWindow: String?
+    private var requiresConsent: Bool?
     let callDays: [Int]
     let timeZone: String
     let maxConcurrentCalls: Int?
@@ -79,6 +82,13 @@ struct CampaignView: Encodable {
         self.endsAt = settings.endsAt
     }
 
+    /// Takes in what the policy has tightened. Limits, blocked dates, attempts and ring timeout are in force as they are.
+    mutating func setRules(_ rules: CallStore.EffectiveRules) {
+        self.policy = rules.policy
+        self.effectiveWindow = rules.week.description
+        self.requiresConsent = rules.requiresConsent
+    }
+
     var rows: [[String]] {
         [
             ["id", self.id], ["name", self.name], ["status", self.status],
@@ -98,6 +108,8 @@ struct CampaignView: Encodable {
             ["limits per number", self.numberLimits.isEmpty ? "none" : self.numberLimits.joined(separator: "; ")],
             ["window", self.window ?? "any time"],
             ["call days", self.isWeekly ? "as in the window" : self.callDays.map(String.init).joined(separator: ",")],
+            ["policy", self.policy ?? "none"], ["calls in effect", self.effectiveWindow ?? "–"],
+            ["consent", self.requiresConsent == true ? "required" : "not required"],
             ["blocked dates", self.blockedDates.isEmpty ? "none" : self.blockedDates.joined(separator: ", ")],
             ["time zone", self.timeZone],
             ["max concurrent calls", self.maxConcurrentCalls.map(String.init) ?? "the trunk's"],

@@ -9,7 +9,7 @@ import Foundation
 struct ReportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "report",
-        abstract: "A campaign in figures: contacts by state, attempts by outcome, reach and completion rates."
+        abstract: "A campaign in figures: contacts by state and AAPOR disposition, attempts by outcome, and the rates."
     )
     @OptionGroup var common: CommonOptions
     @OptionGroup var output: OutputOptions
@@ -25,7 +25,13 @@ struct ReportCommand: AsyncParsableCommand {
             }
             var views: [ReportView] = []
             for campaign in campaigns {
-                views.append(ReportView(campaign, try await store.report(campaign: campaign.id)))
+                views.append(
+                    ReportView(
+                        campaign,
+                        try await store.report(campaign: campaign.id),
+                        try await store.dispositions(campaign: campaign.id)
+                    )
+                )
             }
             return views
         }
@@ -64,8 +70,14 @@ struct ReportView: Encodable, Sendable {
     let attempts: Attempts
     let reachRate: Double?
     let completionRate: Double?
+    /// Nil where only the overview is wanted.
+    let dispositions: DispositionsView?
 
-    init(_ campaign: CallStore.Campaign, _ report: CallStore.CampaignReport) {
+    init(
+        _ campaign: CallStore.Campaign,
+        _ report: CallStore.CampaignReport,
+        _ dispositions: CallStore.CampaignDispositions? = nil
+    ) {
         self.campaign = campaign.settings.name
         self.status = campaign.status.rawValue
         self.contacts = Contacts(
@@ -83,6 +95,7 @@ struct ReportView: Encodable, Sendable {
         )
         self.reachRate = report.reachRate
         self.completionRate = report.completionRate
+        self.dispositions = dispositions.map(DispositionsView.init)
     }
 
     func print() {
@@ -108,5 +121,6 @@ struct ReportView: Encodable, Sendable {
             "reach rate       \(Console.percent(self.reachRate))  (contacts reached / contacts that may be called)"
         )
         Console.line("completion rate  \(Console.percent(self.completionRate))")
+        self.dispositions?.print()
     }
 }

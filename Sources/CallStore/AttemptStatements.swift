@@ -45,7 +45,7 @@ extension CallStore {
         , judged as materialized (
             select r.call_id, r.contact_id, c.campaign_id, c.phone_number, c.attempts_count, k.caller_id, k.answer_url,
                 k.ring_timeout_seconds, k.max_call_seconds, k.detects_machines, w.closes_at, w.day_part,
-                c.has_prior_consent,
+                c.has_prior_consent, k.policy_name || '@' || k.policy_version as policy,
                 greatest(l.rests_until, w.turn, x.excluded_until) as rests_until,
                 case when x.excluded_until = 'infinity' then 'exclusion list'
                     when c.do_not_call then 'do_not_call' else 'no consent' end as excluded_reason,
@@ -86,10 +86,10 @@ extension CallStore {
         , inserted as (
             insert into call_attempts (
                 call_id, contact_id, campaign_id, attempt_number, phone_number, dialer_id, status, deadline_at,
-                day_part, had_consent)
+                day_part, had_consent, policy)
             select j.call_id, j.contact_id, j.campaign_id, j.attempts_count + 1, j.phone_number, $4, 'placing',
                 now() + make_interval(secs => j.ring_timeout_seconds + j.max_call_seconds + $6),
-                j.day_part, j.has_prior_consent
+                j.day_part, j.has_prior_consent, j.policy
             from judged j
             where j.verdict = 'allowed'
             order by j.phone_number

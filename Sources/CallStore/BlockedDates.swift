@@ -9,11 +9,14 @@ extension CallStore {
     ///   - isBlocked: Whether to block or to free.
     ///   - dates: As `YYYY-MM-DD`.
     ///   - name: The campaign's name.
+    /// - Returns: How many of the dates the campaign's policy blocks; those cannot be freed.
     /// - Throws: ``StoreError`` when there is no such campaign; `PostgresError`.
-    public func setBlocked(_ isBlocked: Bool, dates: [String], campaign name: String) async throws {
+    @discardableResult
+    public func setBlocked(_ isBlocked: Bool, dates: [String], campaign name: String) async throws -> Int {
         let statement = isBlocked ? Self.blockDates : Self.freeDates
         let result = try await self.client.execute(statement, [name, dates])
-        guard result.count > 0 else { throw Self.noCampaign(name) }
+        guard let row = result.first else { throw Self.noCampaign(name) }
+        return try row.decode(Int.self, at: 0)
     }
 
     /// The dates on which a campaign calls nobody, as ranges like `2026-12-25` or `2026-12-24 to 2026-12-26`, in order.
@@ -79,9 +82,11 @@ extension CallStore {
         update campaigns
         set blocked_dates = blocked_dates + (
                 select coalesce(range_agg(daterange(d, d + 1)), '{}') from unnest($2::text[]::date[]) as d),
+            own_blocked_dates = own_blocked_dates + (
+                select coalesce(range_agg(daterange(d, d + 1)), '{}') from unnest($2::text[]::date[]) as d),
             updated_at = now()
         where name = $1
-        returning id
+        returning (select count(*) from unnest($2::text[]::date[]) as d where policy_blocked @> d)
         """
     )
 
@@ -90,10 +95,13 @@ extension CallStore {
         """
         update campaigns
         set blocked_dates = blocked_dates - (
+                select coalesce(range_agg(daterange(d, d + 1)), '{}') from unnest($2::text[]::date[]) as d)
+                + policy_blocked,
+            own_blocked_dates = own_blocked_dates - (
                 select coalesce(range_agg(daterange(d, d + 1)), '{}') from unnest($2::text[]::date[]) as d),
             updated_at = now()
         where name = $1
-        returning id
+        returning (select count(*) from unnest($2::text[]::date[]) as d where policy_blocked @> d)
         """
     )
 

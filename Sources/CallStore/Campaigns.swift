@@ -35,10 +35,14 @@ extension CallStore {
     }
 
     /// Stores a new campaign as a draft.
-    /// - Throws: ``StoreError`` with code `alreadyExists`.
-    public func createCampaign(_ settings: CampaignSettings) async throws -> UUID {
+    /// - Parameters:
+    ///   - settings: What the campaign itself settles.
+    ///   - policy: Tightens it, in the same transaction.
+    /// - Returns: The campaign's id.
+    /// - Throws: ``StoreError`` with code `alreadyExists`, or `notAllowed` when the policy leaves no window.
+    public func createCampaign(_ settings: CampaignSettings, policy: Policy? = nil) async throws -> UUID {
         do {
-            let result = try await self.client.execute(
+            let result = try await self.execute(
                 Self.insertCampaign,
                 [
                     settings.name, settings.language, settings.trunk, settings.priority, settings.maximumAttempts,
@@ -51,7 +55,9 @@ extension CallStore {
                     try Self.json(Self.byName(settings.outcomeMaximums)), try Self.json(settings.dayParts),
                     settings.requiresConsent, settings.weight, settings.callsPerHour, settings.targetCompletes,
                     try Self.json(settings.cellTargets),
-                ]
+                ],
+                andApply: policy,
+                to: settings.name
             )
             guard let id = try result.first?.decode(UUID.self, at: 0) else {
                 throw StoreError(code: .notAllowed, message: "the campaign was not stored")

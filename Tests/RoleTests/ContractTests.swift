@@ -113,6 +113,21 @@ struct SchemaCheck {
                     guard let property = properties[name] else { continue }
                     faults += try Self.faults(in: content, schema: property, path: "\(path).\(name)")
                 }
+            case ("additionalProperties", false as Bool):
+                let known = schema["properties"] as? [String: Any] ?? [:]
+                faults += (value as? [String: Any] ?? [:]).keys.filter { known[$0] == nil }
+                    .map { "\(path).\($0) is unknown" }
+            case ("items", let item as [String: Any]):
+                for (index, element) in (value as? [Any] ?? []).enumerated() {
+                    faults += try Self.faults(in: element, schema: item, path: "\(path)[\(index)]")
+                }
+            case ("minItems", let bound as Int):
+                if (value as? [Any] ?? []).count < bound { faults.append("\(path) has too few") }
+            case ("pattern", let pattern as String):
+                let isMatch = (value as? String ?? "").range(of: pattern, options: .regularExpression) != nil
+                if !isMatch { faults.append("\(path) is not like \(pattern)") }
+            case ("format", "date" as String):
+                if BlockedDates.date(value as? String ?? "") == nil { faults.append("\(path) is no date") }
             case ("enum", let allowed as [String]):
                 if !allowed.contains(value as? String ?? "") { faults.append("\(path) is none of \(allowed)") }
             case ("format", "uuid" as String):
@@ -139,6 +154,8 @@ struct SchemaCheck {
         switch type {
         case "object": value is [String: Any]
         case "string": value is String
+        case "array": value is [Any]
+        case "boolean": value is Bool
         case "integer": value is Int
         default: false
         }

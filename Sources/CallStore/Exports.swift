@@ -1,0 +1,123 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import CallModel
+public import Foundation
+import Postgres
+
+extension CallStore {
+    /// What of a campaign can be exported as a table.
+    public enum Export: Sendable, CaseIterable {
+        /// A row for each contact, in the order of the numbers.
+        case contacts
+        /// A row for each attempt, in the order in which they were made.
+        case attempts
+
+        /// The names of the columns.
+        ///
+        /// Times are ISO 8601 in UTC, truths are `true` and `false`, and what is not known is empty. `disposition` is the
+        /// code of a ``Disposition``; on an attempt it is empty while the call lasts and when it was not charged. A
+        /// contact's `disposition_is_final` is true when nothing more will come of it.
+        public var columns: [String] {
+            switch self {
+            case .contacts:
+                [
+                    "contact_id", "external_contact_id", "phone_number", "preferred_language", "time_zone",
+                    "has_prior_consent", "do_not_call", "state", "attempts", "last_attempt_at", "last_outcome",
+                    "next_attempt_at", "disposition", "disposition_is_final", "created_at",
+                ]
+            case .attempts:
+                [
+                    "call_id", "contact_id", "external_contact_id", "phone_number", "attempt_number", "status",
+                    "outcome", "disposition", "survey_outcome", "answered_by", "counted", "started_at", "placed_at",
+                    "answered_at", "ended_at", "error_code", "provider_call_id", "provider_status", "dialer_id",
+                    "policy",
+                ]
+            }
+        }
+    }
+
+    /// Reads a table in pages, all of one instant; memory does not grow with the campaign.
+    /// - Parameters:
+    ///   - export: Which table.
+    ///   - campaign: The campaign.
+    ///   - pageSize: Rows at once, at least 1.
+    ///   - body: Called with one page after the other; each row has a text for each of the columns.
+    /// - Throws: `PostgresError`, and what `body` throws.
+    public func export(
+        _ export: Export,
+        campaign: UUID,
+        pageSize: Int = 2000,
+        _ body: ([[String]]) async throws -> Void
+    ) async throws {
+        let codes = PermanentFailure.codes.sorted()
+        try await self.client.withTransaction(isolation: .repeatableRead) { connection in
+            var last = ""
+            while true {
+                let statement = export == .contacts ? Self.contactPage : Self.attemptExportPage
+                let rows = try await connection.execute(statement, [campaign, codes, last, pageSize])
+                guard rows.count > 0 else { return }
+                last = try rows[rows.count - 1].decode(String.self, at: 0)
+                let disposition = export.columns.firstIndex(of: "disposition")
+                try await body(
+                    try rows.map { row in
+                        var fields = try row.decode([String].self, at: 1)
+                        if let disposition, let rank = Int(fields[disposition]) {
+                            fields[disposition] = Disposition(rawValue: rank)?.code ?? ""
+                        }
+                        return fields
+                    }
+                )
+            }
+        }
+    }
+
+    private static func texts(_ expressions: [String]) -> String {
+        "array[" + expressions.map { "coalesce(\($0), '')" }.joined(separator: ", ") + "]"
+    }
+
+    private static func time(_ column: String) -> String {
+        "to_char(\(column) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+    }
+
+    /// By number, because that is the unique index of a campaign's contacts and attempts are found by number as well.
+    private static let contactPage = PostgresStatement(
+        name: "export_contacts",
+        """
+        select c.phone_number, \(CallStore.texts([
+            "c.id::text", "c.external_contact_id", "c.phone_number", "c.preferred_language",
+            "coalesce(c.time_zone, k.time_zone)", "c.has_prior_consent::text", "c.do_not_call::text", "c.state",
+            "c.attempts_count::text", CallStore.time("c.last_attempt_at"), "c.last_outcome",
+            CallStore.time("c.next_attempt_at"), "(\(CallStore.dispositionOfContact))::text",
+            "\(CallStore.contactIsFinal)::text", CallStore.time("c.created_at"),
+        ]))
+        from contacts c
+        join campaigns k on k.id = c.campaign_id
+        left join lateral (
+            select min(\(CallStore.dispositionOfAttempt)) as disposition
+            from call_attempts a
+            where a.phone_number = c.phone_number and a.contact_id = c.id) b on true
+        where c.campaign_id = $1 and c.phone_number > $3
+        order by c.phone_number
+        limit $4
+        """
+    )
+
+    private static let attemptExportPage = PostgresStatement(
+        name: "export_attempts",
+        """
+        select a.id::text, \(CallStore.texts([
+            "a.call_id::text", "a.contact_id::text", "c.external_contact_id", "a.phone_number",
+            "a.attempt_number::text", "a.status", "a.outcome", "(\(CallStore.dispositionOfAttempt))::text",
+            "a.survey_outcome", "a.answered_by", "a.counted::text", CallStore.time("a.started_at"),
+            CallStore.time("a.placed_at"), CallStore.time("a.answered_at"), CallStore.time("a.ended_at"),
+            "a.error_code", "a.provider_call_id", "a.provider_raw_status", "a.dialer_id", "a.policy",
+        ]))
+        from call_attempts a
+        left join contacts c on c.id = a.contact_id
+        where a.campaign_id = $1 and a.id > coalesce(nullif($3, '')::bigint, 0)
+        order by a.id
+        limit $4
+        """
+    )
+}

@@ -1,0 +1,78 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import Postgres
+
+extension CallStore {
+    static let selectPolicies = PostgresStatement(
+        name: "select_policies",
+        """
+        select p.document::text, p.installed_at, (
+            select count(*) from campaigns k where k.policy_name = p.name and k.policy_version = p.version)
+        from policies p
+        """
+    )
+
+    static let installPolicy = PostgresStatement(
+        name: "install_policy",
+        "insert into policies (name, version, document) values ($1, $2, $3::text::jsonb) on conflict do nothing"
+    )
+
+    /// A statement of its own: it sees what another process has installed while this one waited.
+    static let comparePolicy = PostgresStatement(
+        name: "compare_policy",
+        "select document = $3::text::jsonb from policies where name = $1 and version = $2"
+    )
+
+    static let lockForPolicy = PostgresStatement(
+        name: "lock_for_policy",
+        """
+        select c.status, not isempty(
+            coalesce(c.weekly_windows, week_of(c.allowed_call_start_local, c.allowed_call_end_local, c.call_days))
+                * $2::text::int4multirange)
+        from campaigns c
+        where c.name = $1
+        for no key update
+        """
+    )
+
+    /// Dates that are in force without being the former policy's are the campaign's own, even if a program of the version
+    /// before has blocked them meanwhile.
+    static let applyPolicy = PostgresStatement(
+        name: "apply_policy",
+        """
+        with policy as materialized (
+            select coalesce(range_agg(daterange(d, d + 1)), '{}') as blocked from unnest($5::text[]::date[]) as d)
+        , changed as (
+            update campaigns c
+            set policy_name = $2, policy_version = $3, policy_week = $4::text::int4multirange,
+                policy_blocked = p.blocked, policy_limits = $6::text::jsonb,
+                own_blocked_dates = c.own_blocked_dates + (c.blocked_dates - c.policy_blocked),
+                blocked_dates = c.own_blocked_dates + (c.blocked_dates - c.policy_blocked) + p.blocked,
+                own_number_limits = coalesce(c.own_number_limits, c.number_limits),
+                number_limits = coalesce(c.own_number_limits, c.number_limits) || (
+                    select coalesce(jsonb_agg(l order by position), '[]')
+                    from jsonb_array_elements($6::text::jsonb) with ordinality as l (l, position)
+                    where l not in (
+                        select o from jsonb_array_elements(coalesce(c.own_number_limits, c.number_limits)) as o)),
+                max_attempts = least(c.max_attempts, $7::bigint::int),
+                ring_timeout_seconds = greatest(c.ring_timeout_seconds, $8::bigint::int),
+                requires_consent = c.requires_consent or $9,
+                updated_at = now()
+            from policy p
+            where c.name = $1
+            returning c.id, c.status)
+        insert into campaign_changes (campaign_id, status, reason, actor)
+        select id, status, 'policy ' || $2 || '@' || $3, 'operator' from changed
+        """
+    )
+
+    static let selectRules = PostgresStatement(
+        name: "select_rules",
+        """
+        select k.calling_week::text, k.policy_name || '@' || k.policy_version, k.requires_consent
+        from campaigns k
+        where k.name = $1
+        """
+    )
+}

@@ -1,0 +1,37 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import CallModel
+import Foundation
+import Schemas
+import Testing
+
+/// The policies' JSON Schema and the reader that the product uses say the same.
+struct PolicySchemaTests {
+    @Test("a shipped policy conforms to the schema", arguments: Schemas.policies.keys.sorted())
+    func shipped(name: String) throws {
+        let check = try SchemaCheck(schema: Schemas.policySchema)
+        #expect(try check.faults(in: Array(try #require(Schemas.policies[name]).utf8)).isEmpty)
+    }
+
+    @Test(
+        "what the schema refuses, the reader refuses",
+        arguments: [
+            (#""title""#, #""titel""#), (#""days": "1-5""#, #""days": "Mon""#), (#""from": "10:00""#, #""from": "10""#),
+            (#""confidence": "primary""#, #""confidence": "sure""#), (#""attempts": 4"#, #""attempts": 0"#),
+            (#""hours": 744"#, #""hours": 9000"#), (#""value": true"#, #""value": "yes""#),
+            (#""value": 8"#, #""value": 16"#), (#""date": "2026-01-01""#, #""date": "01.01.2026""#),
+            (#""regions": ["FR"]"#, #""regions": ["France"]"#), (#""purposes": ["marketing"]"#, #""purposes": []"#),
+            (#""rest_after": ["refused"]"#, #""rest_after": ["declined"]"#),
+            (#""version": "2026-11-24""#, #""version": "v1""#), (#""name": "fr""#, #""name": "FR""#),
+        ]
+    )
+    func refused(part: String, by: String) throws {
+        let document = try #require(Schemas.policies["fr"])
+        let changed = document.replacing(part, with: by)
+        #expect(changed != document)
+        #expect(throws: Policy.Fault.self) { try Policy.parse(changed) }
+        let check = try SchemaCheck(schema: Schemas.policySchema)
+        #expect(!(try check.faults(in: Array(changed.utf8)).isEmpty))
+    }
+}
