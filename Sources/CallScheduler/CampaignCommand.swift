@@ -11,7 +11,8 @@ struct CampaignCommand: ParsableCommand {
         commandName: "campaign",
         abstract: "Create campaigns, look at them, start and stop them.",
         subcommands: [
-            Create.self, Set.self, Block.self, Unblock.self, List.self, Show.self, Check.self, Why.self, Start.self,
+            Create.self, Set.self, Block.self, Unblock.self, List.self, Show.self, Check.self, Why.self,
+            ForecastCommand.self, Start.self,
             Pause.self, Resume.self, Cancel.self,
         ]
     )

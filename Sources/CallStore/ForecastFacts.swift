@@ -130,8 +130,9 @@ extension CallStore {
         name: "forecast_outcomes",
         """
         select a.outcome, count(*),
-            avg(greatest(0, extract(epoch from coalesce(a.answered_at, a.ended_at) - a.placed_at)))::float8,
-            avg(greatest(0, extract(epoch from a.ended_at - a.answered_at)))::float8
+            avg(extract(epoch from coalesce(a.answered_at, a.ended_at) - a.placed_at))
+                filter (where coalesce(a.answered_at, a.ended_at) >= a.placed_at)::float8,
+            avg(extract(epoch from a.ended_at - a.answered_at)) filter (where a.ended_at >= a.answered_at)::float8
         from (
             select * from call_attempts
             where $1::uuid is null
@@ -141,8 +142,9 @@ extension CallStore {
         group by a.outcome
         union all
         select a.outcome, count(*),
-            avg(greatest(0, extract(epoch from coalesce(a.answered_at, a.ended_at) - a.placed_at)))::float8,
-            avg(greatest(0, extract(epoch from a.ended_at - a.answered_at)))::float8
+            avg(extract(epoch from coalesce(a.answered_at, a.ended_at) - a.placed_at))
+                filter (where coalesce(a.answered_at, a.ended_at) >= a.placed_at)::float8,
+            avg(extract(epoch from a.ended_at - a.answered_at)) filter (where a.ended_at >= a.answered_at)::float8
         from (
             select * from call_attempts
             where campaign_id = $1::uuid
