@@ -28,18 +28,8 @@ struct Simulation {
     private var tokens: Double
     /// Calls by the second in which they end, modulo the longest.
     private var ends: [ContactList]
-    /// Contacts by the minute in which their pause is over, and those that a limit holds longer.
-    private var pausing: [ContactList]
-    private var limited: [ContactList]
-    private var pausingCount = 0
-    private var limitedCount = 0
-    private var nextMinute = 0
-
-    private var hours: [Forecast.Hour] = []
-    private var hour: Forecast.Hour
-    private var hourEnd: Int
-    private var bound = [Int](repeating: 0, count: Forecast.Rule.allCases.count)
-    private var calls = 0
+    private var resting: RestingContacts
+    private var book: HourBook
 
     init(_ plan: ForecastPlan) throws(ForecastFault) {
         let faults = plan.faults()
@@ -58,11 +48,8 @@ struct Simulation {
         self.tokens = self.mostTokens
         let longest = Int((self.meanSeconds.max() ?? 1) * 1.5) + 2
         self.ends = Array(repeating: ContactList(), count: longest)
-        self.pausing = Array(repeating: ContactList(), count: length / 60 + 2)
-        self.limited = self.pausing
-        let offset = plan.timeZone.secondsFromGMT(for: plan.start)
-        self.hour = Forecast.Hour(start: Date(timeIntervalSince1970: Double(start)))
-        self.hourEnd = 3600 - OpenTimes.remainder(start + offset, 3600)
+        self.resting = RestingContacts(length: length)
+        self.book = HourBook(start: start, zone: plan.timeZone)
         let names = Set(plan.groups.map { $0.zones.sorted() }).sorted { $0.joined() < $1.joined() }
         let rule = OpenTimes.Rule(
             week: plan.week,
@@ -110,7 +97,7 @@ struct Simulation {
             } else if order[contact] < 1 {
                 self.zones.append(contact, &self.contacts)
             } else {
-                self.rest(contact, until: Int(order[contact]), isLimit: false)
+                self.resting.append(contact, until: Int(order[contact]), isLimit: false, &self.contacts)
             }
         }
     }
@@ -121,7 +108,7 @@ struct Simulation {
             guard self.left > 0 else { return self.result(.nothingLeft) }
             var rule: Forecast.Rule?
             if self.clock < self.length {
-                self.releaseDue()
+                self.resting.release(at: self.clock, into: &self.zones, &self.contacts)
                 self.zones.advance(to: self.clock)
                 let isReached = self.plan.target.map { self.completed >= $0 } ?? false
                 if isReached, self.live == 0 { return self.result(.targetReached) }
@@ -143,21 +130,21 @@ extension Simulation {
             switch CallOutcome.allCases[Int(self.contacts.outcome[contact])] {
             case .completed:
                 self.completed += 1
-                self.hour.completed += 1
+                self.book.hour.completed += 1
                 self.end(contact)
             case .refused:
                 self.refused += 1
-                self.hour.refused += 1
+                self.book.hour.refused += 1
                 self.end(contact)
             case let outcome where Int(self.contacts.attempts[contact]) < self.plan.maximumAttempts:
                 let minutes = self.plan.retryMinutes[outcome] ?? self.plan.retryIntervalMinutes
                 let jitter = Double(self.plan.retryJitterPercent) / 100 * self.random.unit()
                 let due = self.clock + Int((Double(minutes) * 60 * (1 + jitter)).rounded(.up))
                 let free = self.contacts.restsUntil(contact) ?? .min
-                self.rest(contact, until: max(due, free), isLimit: free > due)
+                self.resting.append(contact, until: max(due, free), isLimit: free > due, &self.contacts)
             default:
                 self.exhausted += 1
-                self.hour.exhausted += 1
+                self.book.hour.exhausted += 1
                 self.end(contact)
             }
         }
@@ -169,40 +156,11 @@ extension Simulation {
         self.left -= 1
     }
 
-    private mutating func rest(_ contact: Int, until due: Int, isLimit: Bool) {
-        // A minute that has come already has been released: what is due at once comes with the next.
-        let minute = max((due + 59) / 60, self.nextMinute)
-        self.contacts.order[contact] =
-            Double(minute * 60) + self.contacts.order[contact].truncatingRemainder(dividingBy: 1)
-        if isLimit { self.limitedCount += 1 } else { self.pausingCount += 1 }
-        // Beyond the end nobody is looked for.
-        guard minute < self.pausing.count else { return }
-        if isLimit {
-            self.contacts.append(contact, to: &self.limited[minute])
-        } else {
-            self.contacts.append(contact, to: &self.pausing[minute])
-        }
-    }
-
-    private mutating func releaseDue() {
-        while self.nextMinute * 60 <= self.clock, self.nextMinute < self.pausing.count {
-            while let contact = self.contacts.popFirst(&self.pausing[self.nextMinute]) {
-                self.pausingCount -= 1
-                self.zones.append(contact, &self.contacts)
-            }
-            while let contact = self.contacts.popFirst(&self.limited[self.nextMinute]) {
-                self.limitedCount -= 1
-                self.zones.append(contact, &self.contacts)
-            }
-            self.nextMinute += 1
-        }
-    }
-
     /// Places what may be placed now, and returns the rule that keeps the rest back.
     private mutating func placeCalls(_ observer: ((SimulatedCall) -> Void)?) -> Forecast.Rule {
         while let zone = self.zones.mostOverdue(self.contacts) {
             if self.live >= self.plan.lines { return .lines }
-            if let most = self.plan.callsPerHour, self.hour.calls >= most { return .callsPerHour }
+            if let most = self.plan.callsPerHour, self.book.hour.calls >= most { return .callsPerHour }
             // Ten tenths are a little less than one.
             guard self.tokens > 1 - 1e-9, let contact = self.zones.take(zone, &self.contacts) else {
                 return .callsPerSecond
@@ -213,38 +171,35 @@ extension Simulation {
             self.contacts.append(contact, to: &self.ends[(self.clock + seconds) % self.ends.count])
             self.tokens -= 1
             self.live += 1
-            self.calls += 1
-            self.hour.calls += 1
+            self.book.hour.calls += 1
             observer?(
                 SimulatedCall(
                     contact: contact,
                     zones: self.zoneNames[zone],
                     attempt: Int(self.contacts.attempts[contact]),
-                    start: self.date(self.clock),
-                    end: self.date(self.clock + seconds),
+                    start: self.book.date(self.clock),
+                    end: self.book.date(self.clock + seconds),
                     outcome: CallOutcome.allCases[outcome]
                 )
             )
         }
         guard self.zones.openLeft > 0 else { return .windowClosed }
-        let most = max(self.zones.due, self.pausingCount, self.limitedCount)
+        let most = max(self.zones.due, self.resting.pausing, self.resting.limited)
         if most == 0 { return .nothingLeft }
         if self.zones.due == most { return .windowClosed }
-        return self.pausingCount == most ? .retryPauses : .numberLimits
+        return self.resting.pausing == most ? .retryPauses : .numberLimits
     }
 
     /// The next second in which something may change.
     private func nextInstant(_ rule: Forecast.Rule?) -> Int {
-        var next = self.hourEnd
+        var next = self.book.hourEnd
         if self.clock < self.length { next = min(next, self.length, self.zones.nextChange) }
         switch rule {
         case .callsPerSecond:
             let wait = ((1 - self.tokens) / self.plan.callsPerSecond).rounded(.up)
             next = min(next, self.clock + max(1, Int(wait)))
         case .windowClosed, .retryPauses, .numberLimits, .nothingLeft:
-            var minute = self.nextMinute
-            while minute * 60 < next, self.pausing[minute].isEmpty, self.limited[minute].isEmpty { minute += 1 }
-            next = min(next, minute * 60)
+            next = self.resting.nextDue(before: next)
         case .lines, .callsPerHour, .targetReached, nil: break
         }
         if self.live > 0 {
@@ -257,51 +212,13 @@ extension Simulation {
 
     private mutating func pass(to next: Int, _ rule: Forecast.Rule?) {
         let seconds = next - self.clock
-        self.hour.callSeconds += self.live * seconds
-        if let rule, self.zones.openLeft > 0 {
-            self.hour.openSeconds += seconds
-            self.bound[Self.index(rule)] += seconds
-        }
+        self.book.pass(seconds, live: self.live, self.zones.openLeft > 0 ? rule : nil)
         self.tokens = min(self.mostTokens, self.tokens + self.plan.callsPerSecond * Double(seconds))
         self.clock = next
-        guard next == self.hourEnd else { return }
-        self.closeHour()
-        self.hour = Forecast.Hour(start: self.date(next))
-        self.hourEnd += 3600
+        if next == self.book.hourEnd { self.book.turn(waiting: self.zones.due) }
     }
 
-    private static func index(_ rule: Forecast.Rule) -> Int {
-        switch rule {
-        case .lines: 0
-        case .callsPerSecond: 1
-        case .callsPerHour: 2
-        case .windowClosed: 3
-        case .retryPauses: 4
-        case .numberLimits: 5
-        case .targetReached: 6
-        case .nothingLeft: 7
-        }
-    }
-
-    private mutating func closeHour() {
-        self.hour.waiting = self.zones.due
-        for rule in Forecast.Rule.allCases where self.bound[Self.index(rule)] > 0 {
-            self.hour.bound[rule] = self.bound[Self.index(rule)]
-            self.bound[Self.index(rule)] = 0
-        }
-        self.hours.append(self.hour)
-    }
-
-    private func date(_ clock: Int) -> Date {
-        Date(timeIntervalSince1970: self.plan.start.timeIntervalSince1970.rounded(.up) + Double(clock))
-    }
-
-    private mutating func result(_ ending: Forecast.Ending) -> Forecast {
-        // An hour that has only just begun, with nothing in it, is none.
-        if self.hour.start < self.date(self.clock) || self.hour.completed + self.hour.refused + self.hour.exhausted > 0
-        {
-            self.closeHour()
-        }
+    private func result(_ ending: Forecast.Ending) -> Forecast {
         var byAttempts: [Int] = []
         var untouched = 0
         for contact in 0..<self.contacts.count {
@@ -310,14 +227,14 @@ extension Simulation {
             byAttempts[attempts] += 1
             if attempts == 0 { untouched += 1 }
         }
-        var forecast = Forecast(end: self.date(self.clock), ending: ending, contactsByAttempts: byAttempts)
+        var forecast = Forecast(end: self.book.date(self.clock), ending: ending, contactsByAttempts: byAttempts)
         forecast.contacts.completed = self.completed
         forecast.contacts.refused = self.refused
         forecast.contacts.exhausted = self.exhausted
         forecast.contacts.untouched = untouched
         forecast.contacts.unfinished = self.left - untouched
-        forecast.calls = self.calls
-        forecast.hours = self.hours
+        forecast.hours = self.book.close(at: self.clock, waiting: self.zones.due)
+        forecast.calls = forecast.hours.reduce(0) { $0 + $1.calls }
         forecast.windowOpens = self.zones.opens
         return forecast
     }
