@@ -111,6 +111,7 @@ let package = Package(
         module("Postgres", ["CLibPQ", logging, locks, collections]),
         module("AMQP", ["CRabbitMQ", logging, locks, collections]),
         module("CallModel", []),
+        module("Forecasting", ["CallModel"]),
         module("CallStore", ["CallModel", "Postgres", "Schemas", logging, locks, crypto]),
         module("CallQueues", ["AMQP", "CallModel", logging]),
         module("Telephony", ["CallModel", logging, httpClient, nioCore, nioHTTP1, crypto]),
@@ -135,8 +136,8 @@ let package = Package(
         .executableTarget(
             name: "CallScheduler",
             dependencies: [
-                "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Observability", "Postgres", "ProviderSimulator",
-                "Recording", "Selection", "Telephony", "Webhooks",
+                "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Forecasting", "Observability", "Postgres",
+                "ProviderSimulator", "Recording", "Selection", "Telephony", "Webhooks",
                 arguments, configuration, httpClient, nioCore, lifecycle, logging, metrics, systemPackage, unixSignals,
             ],
             swiftSettings: settings
@@ -155,6 +156,7 @@ let package = Package(
         tests("AMQPTests", ["AMQP", "TestBasics", logging, httpClient, nioCore, nioHTTP1]),
         tests("TelephonyTests", ["CallModel", "Telephony", "TestBasics", httpClient, nioCore, nioPosix, locks, logging, crypto]),
         tests("CallModelTests", ["CallModel", "Schemas", "TestBasics"]),
+        tests("ForecastingTests", ["CallModel", "Forecasting", "TestBasics"]),
         tests("CallStoreTests", ["CallModel", "CallStore", "Postgres", "Schemas", "TestBasics", "TestSupport", logging]),
         tests(
             "RoleTests",

@@ -82,6 +82,75 @@ $$;
 -- The former function answers for one zone; the one of its name now also takes a list, and all of it must be open.
 alter function call_window_closes_at(int4multirange, datemultirange, text, timestamptz) rename to call_window_closes_in;
 
+-- The nights on which clocks change: the local time of the window's end may not exist, or come twice, and the window may
+-- close by the change itself. No change is longer than three hours, and one that matters is as near to now, or to the end
+-- that was computed: the minutes there are asked one by one.
+create function call_window_closes_by_minutes(
+    week int4multirange, blocked datemultirange, zone text, at_instant timestamptz, computed timestamptz
+) returns timestamptz
+language sql stable parallel safe
+as $$
+    select coalesce(
+        min(s.at),
+        -- The pause between two windows is skipped: the next one is open at once.
+        call_window_closes_in(week, blocked, zone, computed))
+    from (
+        select generate_series(
+            date_trunc('minute', at_instant) + interval '1 minute',
+            least(computed, at_instant + interval '3 hours'), interval '1 minute') as at
+        union all
+        select generate_series(
+            greatest(date_trunc('minute', at_instant) + interval '1 minute', computed - interval '3 hours'),
+            computed, interval '1 minute')) as s
+    cross join lateral (select s.at at time zone zone as local) as t
+    where blocked @> t.local::date
+        or not week @> ((extract(isodow from t.local) - 1) * 1440 + extract(hour from t.local) * 60
+            + extract(minute from t.local))::int
+$$;
+
+-- As before, but for those nights: the former one named an end up to two hours late when a window opens or closes within
+-- the hour that clocks skip, or that comes twice.
+create or replace function call_window_closes_in(
+    week int4multirange, blocked datemultirange, zone text, at_instant timestamptz
+) returns timestamptz
+language sql stable parallel safe
+as $$
+    select case
+        when e.closes_at is null or e.closes_at = 'infinity' then e.closes_at
+        -- The usual case: between now and then the clock runs on, and then it shows the window's end.
+        when e.closes_at at time zone zone = e.ends
+            and e.ends - (e.closes_at at time zone 'UTC') = e.local - (at_instant at time zone 'UTC')
+            then e.closes_at
+        else call_window_closes_by_minutes(week, blocked, zone, at_instant, e.closes_at)
+    end
+    from (
+        select w.local, w.ends, case
+            when not week @> w.minute or blocked @> w.local::date then null
+            when week = '{[0,10080)}'::int4multirange and w.date is null then 'infinity'::timestamptz
+            else w.ends at time zone zone
+        end as closes_at
+        from (
+            select l.local, l.minute, b.date, least(
+                l.monday + make_interval(mins => case
+                    -- The window of Sunday night ends where that of Monday morning does.
+                    when c.closes = 10080 and week @> 0 then 10080 + (
+                        select upper(r) from unnest(week) as r where r @> 0)
+                    else c.closes
+                end),
+                b.date::timestamp) as ends
+            from (
+                select t.local, date_trunc('week', t.local) as monday,
+                    ((extract(isodow from t.local) - 1) * 1440 + extract(hour from t.local) * 60
+                        + extract(minute from t.local))::int as minute
+                from (select at_instant at time zone zone as local) as t) as l
+            left join lateral (select upper(r) as closes from unnest(week) as r where r @> l.minute) as c on true
+            left join lateral (
+                select min(lower(r)) as date from unnest(blocked) as r where lower(r) > l.local::date) as b on true
+            -- Each step is computed once.
+            offset 0) as w
+        offset 0) as e
+$$;
+
 create function call_window_closes_at(
     week int4multirange, blocked datemultirange, zones text, at_instant timestamptz
 ) returns timestamptz

@@ -11,8 +11,8 @@ struct CampaignCommand: ParsableCommand {
         commandName: "campaign",
         abstract: "Create campaigns, look at them, start and stop them.",
         subcommands: [
-            Create.self, Set.self, Block.self, Unblock.self, List.self, Show.self, Check.self, Why.self, Start.self,
-            Pause.self, Resume.self, Cancel.self, ApplyPolicy.self, Export.self,
+            Create.self, Set.self, Block.self, Unblock.self, List.self, Show.self, Check.self, ForecastCommand.self,
+            Why.self, Start.self, Pause.self, Resume.self, Cancel.self, ApplyPolicy.self, Export.self,
         ]
     )
 

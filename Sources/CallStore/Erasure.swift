@@ -35,6 +35,9 @@ extension CallStore {
         public var attempts = 0
         /// Entries of exclusion lists that were replaced by the keyed digest.
         public var exclusions = 0
+
+        /// Creates a count of nothing.
+        public init() {}
     }
 
     /// The number of a contact; nil when it was erased.

@@ -10,27 +10,6 @@ import Testing
 
 @Suite(.timeLimit(.minutes(3)))
 struct NumberLimitTests {
-    private static func claim(_ scratch: Scratch, _ campaign: UUID, _ limit: Int = 50) async throws -> [DialRequest] {
-        try await scratch.store.claim(campaign: campaign, limit: limit, leaseDuration: .seconds(60)).requests
-    }
-
-    private static func begin(_ scratch: Scratch, _ requests: [DialRequest]) async throws -> [UUID] {
-        let verdicts = try await scratch.store.beginAttempts(
-            requests.map { .init(callID: $0.callID, contactID: $0.contactID, expiresAt: $0.expiresAt) },
-            dialerID: "d1",
-            trunk: "default",
-            margin: .seconds(10)
-        )
-        return zip(requests, verdicts).compactMap { request, verdict in
-            if case .created = verdict { request.callID } else { nil }
-        }
-    }
-
-    private static func end(_ scratch: Scratch, _ callIDs: [UUID], _ status: CallStatus) async throws {
-        let events = callIDs.map { CallEvent(callID: $0, status: status, occurredAt: Date()) }
-        _ = try await scratch.store.record(CallReport.merge(events))
-    }
-
     private static func campaign(_ scratch: Scratch, _ name: String, _ contacts: Int, _ limits: [NumberLimit])
         async throws -> UUID
     {
@@ -48,11 +27,11 @@ struct NumberLimitTests {
             let first = try await Self.campaign(scratch, "first", 1, limits)
             let second = try await Self.campaign(scratch, "second", 1, limits)
             for campaign in [first, second] {
-                let callIDs = try await Self.begin(scratch, try await Self.claim(scratch, campaign))
+                let callIDs = try await Calls.begin(scratch, try await Calls.claim(scratch, campaign))
                 #expect(callIDs.count == 1)
-                try await Self.end(scratch, callIDs, .busy)
+                try await Calls.end(scratch, callIDs, .busy)
             }
-            for campaign in [first, second] { #expect(try await Self.claim(scratch, campaign).isEmpty) }
+            for campaign in [first, second] { #expect(try await Calls.claim(scratch, campaign).isEmpty) }
             let isPutOff = try await scratch.value(
                 """
                 select bool_and(next_attempt_at = (select min(started_at) + interval '24 hours' from call_attempts))
@@ -69,8 +48,8 @@ struct NumberLimitTests {
                 """
             )
             try await scratch.execute("update contacts set next_attempt_at = now()")
-            #expect(try await Self.begin(scratch, try await Self.claim(scratch, first)).count == 1)
-            #expect(try await Self.claim(scratch, second).isEmpty)
+            #expect(try await Calls.begin(scratch, try await Calls.claim(scratch, first)).count == 1)
+            #expect(try await Calls.claim(scratch, second).isEmpty)
         }
     }
 
@@ -79,13 +58,13 @@ struct NumberLimitTests {
         try await Scratch.run { scratch in
             let first = try await Self.campaign(scratch, "first", 1, [])
             let second = try await Self.campaign(scratch, "second", 1, [try NumberLimit(restAfter: "completed=7d")])
-            let queued = try await Self.claim(scratch, second)
+            let queued = try await Calls.claim(scratch, second)
             #expect(queued.count == 1)
-            let callIDs = try await Self.begin(scratch, try await Self.claim(scratch, first))
-            try await Self.end(scratch, callIDs, .completed)
+            let callIDs = try await Calls.begin(scratch, try await Calls.claim(scratch, first))
+            try await Calls.end(scratch, callIDs, .completed)
             // It was claimed before: the second check holds it back.
-            #expect(try await Self.begin(scratch, queued).isEmpty)
-            #expect(try await Self.claim(scratch, second).isEmpty)
+            #expect(try await Calls.begin(scratch, queued).isEmpty)
+            #expect(try await Calls.claim(scratch, second).isEmpty)
             let explanation = try #require(
                 try await scratch.store.explainContacts(
                     phoneNumber: try Fixtures.number(0),
@@ -112,9 +91,9 @@ struct NumberLimitTests {
                 for worker in 0..<6 {
                     group.addTask {
                         for _ in 0..<6 {
-                            let requests = try await Self.claim(scratch, chosen[worker % 3], 10)
-                            let callIDs = try await Self.begin(scratch, requests)
-                            try await Self.end(scratch, callIDs, .busy)
+                            let requests = try await Calls.claim(scratch, chosen[worker % 3], 10)
+                            let callIDs = try await Calls.begin(scratch, requests)
+                            try await Calls.end(scratch, callIDs, .busy)
                             // What was busy with another campaign's call shall come back at once.
                             try await scratch.execute(
                                 """

@@ -1,0 +1,187 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import CallModel
+import CallStore
+import Foundation
+import Postgres
+import TestSupport
+import Testing
+
+/// The audit, and the forgetting of persons.
+@Suite(.timeLimit(.minutes(3)))
+struct EvidenceTests {
+    private static func audit(_ scratch: Scratch) async throws -> [CallStore.AuditedCall] {
+        var calls: [CallStore.AuditedCall] = []
+        try await scratch.store.audit(from: .distantPast, to: .distantFuture, campaign: nil) { calls += $0 }
+        return calls
+    }
+
+    /// Three calls, ten minutes ago, that kept every rule.
+    private static func history(_ scratch: Scratch) async throws -> UUID {
+        let campaign = try await Fixtures.runningCampaign(in: scratch.store, contacts: 3) {
+            $0.numberLimits = [(try? NumberLimit(attemptsPer: "1/1h"))].compactMap(\.self)
+            $0.requiresConsent = true
+            $0.retryIntervalMinutes = 0
+        }
+        #expect(try await Calls.callAll(scratch, campaign, .busy) == 3)
+        for sql in [
+            "update call_attempts set started_at = started_at - interval '10 minutes', ended_at = ended_at - interval '9 minutes'",
+            "update campaign_rules set valid_from = valid_from - interval '1 hour'",
+            "update campaign_changes set changed_at = changed_at - interval '1 hour'",
+        ] { try await scratch.execute(sql) }
+        return campaign
+    }
+
+    @Test("calls that kept the rules pass, also after the rules were changed")
+    func clean() async throws {
+        try await Scratch.run { scratch in
+            _ = try await Self.history(scratch)
+            try await scratch.execute(
+                """
+                update campaigns set allowed_call_start_local = (now() at time zone 'UTC' + interval '2 hours')::time,
+                    allowed_call_end_local = (now() at time zone 'UTC' + interval '3 hours')::time
+                """
+            )
+            try await scratch.store.addExclusions([try Fixtures.number(0)], reason: nil, source: "manual")
+            let calls = try await Self.audit(scratch)
+            #expect(calls.count == 3)
+            #expect(calls.allSatisfy { $0.breaches.isEmpty && $0.hadConsent == true }, "\(calls)")
+        }
+    }
+
+    @Test(
+        "each breach is found, from the rows alone",
+        arguments: [
+            ("update campaign_rules set calling_week = '{[0,1)}', time_zone = 'UTC'", "calling window"),
+            (
+                "update campaign_rules set blocked_dates = '{[2000-01-01,2100-01-01)}'",
+                "calling window closed, or a blocked date"
+            ),
+            ("update call_attempts set had_consent = false", "no consent"),
+            (
+                "insert into exclusion_list_entries (phone_number, created_at) select phone_number, now() - interval '1 day' "
+                    + "from contacts",
+                "excluded"
+            ),
+            (
+                "insert into removed_exclusions (phone_number, source, created_at, removed_at) select phone_number, "
+                    + "'manual', now() - interval '1 day', now() - interval '1 minute' from contacts",
+                "excluded"
+            ),
+            ("update contacts set do_not_call = true", "excluded"),
+            (
+                "insert into campaign_changes (campaign_id, changed_at, status, actor) select id, now() - interval '1 hour', "
+                    + "'paused', 't' from campaigns",
+                "not running"
+            ),
+            ("update campaign_rules set max_attempts = 0", "more attempts"),
+            ("update campaign_rules set ends_at = now() - interval '1 day'", "after the campaign's end"),
+            (
+                """
+                insert into call_attempts (call_id, contact_id, campaign_id, attempt_number, phone_number, dialer_id, status,
+                    started_at, ended_at, deadline_at, outcome)
+                select uuid_v7(), contact_id, campaign_id, 1, phone_number, 'd', 'ended', started_at - interval '5 minutes',
+                    started_at - interval '4 minutes', now(), 'busy'
+                from call_attempts
+                """, "limit per number"
+            ),
+            (
+                """
+                insert into call_attempts (call_id, contact_id, campaign_id, attempt_number, phone_number, dialer_id, status,
+                    started_at, ended_at, deadline_at, outcome)
+                select uuid_v7(), contact_id, campaign_id, 1, phone_number, 'd', 'ended', started_at - interval '5 minutes',
+                    started_at + interval '1 minutes', now(), 'busy'
+                from call_attempts
+                """, "another call to the number"
+            ),
+            ("update call_attempts set provider_call_id = 'same'", "belongs to two attempts"),
+        ]
+    )
+    func breach(sql: String, breach: String) async throws {
+        try await Scratch.run { scratch in
+            _ = try await Self.history(scratch)
+            try await scratch.execute(sql)
+            let found = try await Self.audit(scratch).flatMap(\.breaches)
+            #expect(found.contains { $0.contains(breach) }, "\(found)")
+        }
+    }
+
+    @Test("a person who is forgotten leaves counts behind, and no number, id or address, in any table")
+    func erase() async throws {
+        try await Scratch.run { scratch in
+            let campaign = try await Self.history(scratch)
+            let number = try Fixtures.number(1)
+            try await scratch.execute("update contacts set email = 'who@example.org' where phone_number = '\(number.e164)'")
+            try await scratch.store.addExclusions([number], reason: nil, source: "manual", campaign: campaign)
+            let key = SuppressionKey(secret: "a key of some length")
+            let erasure = try await scratch.store.erase(number, key: key)
+            #expect(erasure == CallStore.Erasure.of(contacts: 1, attempts: 1, exclusions: 2))
+            let tables = try await scratch.client.execute(
+                PostgresStatement("select tablename from pg_tables where schemaname = 'public'", prepared: false)
+            ).map { try $0.decode(String.self, at: 0) }
+            for table in tables {
+                let traces = try await scratch.value(
+                    "select count(*) from \(table) t where t::text ~ '\(number.e164.dropFirst())|who@example|,x1,'",
+                    as: Int.self
+                )
+                #expect(traces == 0, "\(table)")
+            }
+            let report = try await scratch.store.report(campaign: campaign)
+            #expect(report.total == 3 && report.attempts[.busy] == 3)
+            #expect(try await scratch.store.hasSuppressedNumbers())
+            let others = [number, try Fixtures.number(2)]
+            #expect(try await scratch.store.suppressed(among: others, key: key) == [number])
+            let otherKey = SuppressionKey(secret: "another key, as long")
+            #expect(try await scratch.store.suppressed(among: others, key: otherKey).isEmpty)
+        }
+    }
+
+    @Test("nobody is forgotten in the middle of a call, but excluded at once")
+    func eraseDuringCall() async throws {
+        try await Scratch.run { scratch in
+            let campaign = try await Fixtures.runningCampaign(in: scratch.store, contacts: 1)
+            let callIDs = try await Calls.begin(scratch, try await Calls.claim(scratch, campaign))
+            let key = SuppressionKey(secret: "a key of some length")
+            await #expect(throws: StoreError.self) {
+                try await scratch.store.erase(try Fixtures.number(0), key: key)
+            }
+            #expect(try await !scratch.store.hasSuppressedNumbers())
+            try await Calls.end(scratch, callIDs, .completed)
+            let state = try await scratch.value("select state from contacts", as: String.self)
+            #expect(state == "excluded")
+            #expect(try await scratch.store.erase(try Fixtures.number(0), key: key).contacts == 1)
+        }
+    }
+
+    @Test("retention forgets campaigns that ended long ago, and none that a limit still looks back to")
+    func retention() async throws {
+        try await Scratch.run { scratch in
+            _ = try await Self.history(scratch)
+            let month = Date().addingTimeInterval(-30 * 86_400)
+            #expect(try await scratch.store.retain(from: month, isRehearsal: false).campaigns.isEmpty)
+            await #expect(throws: StoreError.self) { try await scratch.store.retain(from: Date(), isRehearsal: false) }
+            try await scratch.store.perform(.cancel, onCampaign: "test", reason: nil, actor: "t")
+            try await scratch.execute("update campaigns set status_changed_at = now() - interval '31 days'")
+            let rehearsal = try await scratch.store.retain(from: month, isRehearsal: true)
+            #expect(rehearsal.contacts == 3 && rehearsal.attempts == 3)
+            #expect(try await scratch.store.retain(from: month, isRehearsal: false) == rehearsal)
+            #expect(try await scratch.store.retain(from: month, isRehearsal: false).contacts == 0)
+            let numbers = try await scratch.value(
+                "select count(phone_number) + (select count(phone_number) from call_attempts) from contacts",
+                as: Int.self
+            )
+            #expect(numbers == 0)
+        }
+    }
+}
+
+extension CallStore.Erasure {
+    fileprivate static func of(contacts: Int, attempts: Int, exclusions: Int) -> Self {
+        var erasure = Self()
+        erasure.contacts = contacts
+        erasure.attempts = attempts
+        erasure.exclusions = exclusions
+        return erasure
+    }
+}
