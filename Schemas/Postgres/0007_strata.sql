@@ -70,17 +70,17 @@ create table regions (
     updated_at timestamptz not null default now()
 );
 
+-- In PL/pgSQL, here and below: a function in SQL is planned anew by each statement, and for each call by another function.
 create function blocked_in(campaign_dates datemultirange, in_region text) returns datemultirange
-language sql stable parallel safe
+language plpgsql stable parallel safe
 as $$
-    select case
-        when in_region = '' then campaign_dates
-        else campaign_dates + coalesce((select r.blocked_dates from regions r where r.region = in_region), '{}')
-    end
+begin
+    if in_region = '' then
+        return campaign_dates;
+    end if;
+    return campaign_dates + coalesce((select r.blocked_dates from regions r where r.region = in_region), '{}');
+end
 $$;
-
--- The former function answers for one zone; the one of its name now also takes a list, and all of it must be open.
-alter function call_window_closes_at(int4multirange, datemultirange, text, timestamptz) rename to call_window_closes_in;
 
 -- The nights on which clocks change: the local time of the window's end may not exist, or come twice, and the window may
 -- close by the change itself. No change is longer than three hours, and one that matters is as near to now, or to the end
@@ -88,12 +88,12 @@ alter function call_window_closes_at(int4multirange, datemultirange, text, times
 create function call_window_closes_by_minutes(
     week int4multirange, blocked datemultirange, zone text, at_instant timestamptz, computed timestamptz
 ) returns timestamptz
-language sql stable parallel safe
+language plpgsql stable parallel safe
 as $$
-    select coalesce(
-        min(s.at),
-        -- The pause between two windows is skipped: the next one is open at once.
-        call_window_closes_in(week, blocked, zone, computed))
+declare
+    closes_at timestamptz;
+begin
+    select min(s.at) into closes_at
     from (
         select generate_series(
             date_trunc('minute', at_instant) + interval '1 minute',
@@ -105,65 +105,63 @@ as $$
     cross join lateral (select s.at at time zone zone as local) as t
     where blocked @> t.local::date
         or not week @> ((extract(isodow from t.local) - 1) * 1440 + extract(hour from t.local) * 60
-            + extract(minute from t.local))::int
+            + extract(minute from t.local))::int;
+    -- The pause between two windows is skipped: the next one is open at once.
+    return coalesce(closes_at, call_window_closes_at(week, blocked, zone, computed));
+end
 $$;
 
--- As before, but for those nights: the former one named an end up to two hours late when a window opens or closes within
--- the hour that clocks skip, or that comes twice.
-create or replace function call_window_closes_in(
+-- As before, but for two things. A contact may be in one of several zones, a list with commas: all must be open, and the
+-- first to close closes. And the end is told right on the nights on which clocks change, where the former function told
+-- it up to two hours late when a window opens or closes within the hour that is skipped, or that comes twice.
+create or replace function call_window_closes_at(
     week int4multirange, blocked datemultirange, zone text, at_instant timestamptz
 ) returns timestamptz
-language sql stable parallel safe
+language plpgsql stable parallel safe
 as $$
-    select case
-        when e.closes_at is null or e.closes_at = 'infinity' then e.closes_at
-        -- The usual case: between now and then the clock runs on, and then it shows the window's end.
-        when e.closes_at at time zone zone = e.ends
-            and e.ends - (e.closes_at at time zone 'UTC') = e.local - (at_instant at time zone 'UTC')
-            then e.closes_at
-        else call_window_closes_by_minutes(week, blocked, zone, at_instant, e.closes_at)
-    end
-    from (
-        select w.local, w.ends, case
-            when not week @> w.minute or blocked @> w.local::date then null
-            when week = '{[0,10080)}'::int4multirange and w.date is null then 'infinity'::timestamptz
-            else w.ends at time zone zone
-        end as closes_at
-        from (
-            select l.local, l.minute, b.date, least(
-                l.monday + make_interval(mins => case
+declare
+    one text;
+    first_end timestamptz;
+    local_end timestamp;
+    local timestamp;
+    closes_at timestamptz;
+begin
+    foreach one in array string_to_array(zone, ',') loop
+        local := at_instant at time zone one;
+        select case
+            when not week @> m.minute or blocked @> local::date then null
+            when week = '{[0,10080)}' and b.date is null then 'infinity'
+            else least(
+                date_trunc('week', local) + make_interval(mins => case
                     -- The window of Sunday night ends where that of Monday morning does.
                     when c.closes = 10080 and week @> 0 then 10080 + (
                         select upper(r) from unnest(week) as r where r @> 0)
                     else c.closes
                 end),
-                b.date::timestamp) as ends
-            from (
-                select t.local, date_trunc('week', t.local) as monday,
-                    ((extract(isodow from t.local) - 1) * 1440 + extract(hour from t.local) * 60
-                        + extract(minute from t.local))::int as minute
-                from (select at_instant at time zone zone as local) as t) as l
-            left join lateral (select upper(r) as closes from unnest(week) as r where r @> l.minute) as c on true
-            left join lateral (
-                select min(lower(r)) as date from unnest(blocked) as r where lower(r) > l.local::date) as b on true
-            -- Each step is computed once.
-            offset 0) as w
-        offset 0) as e
-$$;
-
-create function call_window_closes_at(
-    week int4multirange, blocked datemultirange, zones text, at_instant timestamptz
-) returns timestamptz
-language sql stable parallel safe
-as $$
-    select case
-        when position(',' in zones) = 0 then call_window_closes_in(week, blocked, zones, at_instant)
-        else (
-            select case when count(*) = count(w.closes_at) then min(w.closes_at) end
-            from (
-                select call_window_closes_in(week, blocked, z, at_instant) as closes_at
-                from unnest(string_to_array(zones, ',')) as z) as w)
-    end
+                b.date::timestamp)
+            end
+        into local_end
+        from (
+            select ((extract(isodow from local) - 1) * 1440 + extract(hour from local) * 60
+                + extract(minute from local))::int as minute) as m
+        left join lateral (select upper(r) as closes from unnest(week) as r where r @> m.minute) as c on true
+        left join lateral (
+            select min(lower(r)) as date from unnest(blocked) as r where lower(r) > local::date) as b on true;
+        if local_end is null then
+            return null;
+        end if;
+        closes_at := local_end at time zone one;
+        -- The usual case: between now and then the clock runs on, and then it shows the window's end.
+        if closes_at <> 'infinity' and (
+            closes_at at time zone one <> local_end
+            or local_end - (closes_at at time zone 'UTC') <> local - (at_instant at time zone 'UTC'))
+        then
+            closes_at := call_window_closes_by_minutes(week, blocked, one, at_instant, closes_at);
+        end if;
+        first_end := least(first_end, closes_at);
+    end loop;
+    return first_end;
+end
 $$;
 
 -- The first instant, not before the given one, at which the window is open; null when none is within six weeks of it or
@@ -171,18 +169,22 @@ $$;
 create function call_window_opens_at(
     week int4multirange, blocked datemultirange, zones text, from_instant timestamptz
 ) returns timestamptz
-language sql stable parallel safe
+language plpgsql stable parallel safe
 as $$
-    select min(s.at)
-    from (
-        select from_instant as at
-        union all
-        select (date_trunc('week', from_instant at time zone z) + make_interval(weeks => weeks, mins => lower(r)))
-            at time zone z
-        from unnest(string_to_array(zones, ',')) as z, generate_series(0, 6) as weeks, unnest(week) as r
-        union all
-        -- A window may be open already when a blocked date ends.
-        select upper(d)::timestamp at time zone z
-        from unnest(string_to_array(zones, ',')) as z, unnest(blocked) as d) as s
-    where s.at >= from_instant and call_window_closes_at(week, blocked, zones, s.at) is not null
+begin
+    if call_window_closes_at(week, blocked, zones, from_instant) is not null then
+        return from_instant;
+    end if;
+    return (
+        select min(s.at)
+        from (
+            select (date_trunc('week', from_instant at time zone z) + make_interval(weeks => weeks, mins => lower(r)))
+                at time zone z as at
+            from unnest(string_to_array(zones, ',')) as z, generate_series(0, 6) as weeks, unnest(week) as r
+            union all
+            -- A window may be open already when a blocked date ends.
+            select upper(d)::timestamp at time zone z
+            from unnest(string_to_array(zones, ',')) as z, unnest(blocked) as d) as s
+        where s.at >= from_instant and call_window_closes_at(week, blocked, zones, s.at) is not null);
+end
 $$;

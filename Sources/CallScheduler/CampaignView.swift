@@ -22,7 +22,7 @@ struct CampaignView: Encodable {
     let outcomeMaximums: [String: Int]
     let numberLimits: [String]
     let dayParts: [String]
-    let requiresConsent: Bool
+    private(set) var requiresConsent: Bool
     let weight: Int
     let callsPerHour: Int?
     let targetCompletes: Int?
@@ -32,7 +32,6 @@ struct CampaignView: Encodable {
     var blockedDates: [String] = []
     private var policy: String?
     private var effectiveWindow: String?
-    private var requiresConsent: Bool?
     let callDays: [Int]
     let timeZone: String
     let maxConcurrentCalls: Int?
@@ -109,7 +108,6 @@ struct CampaignView: Encodable {
             ["window", self.window ?? "any time"],
             ["call days", self.isWeekly ? "as in the window" : self.callDays.map(String.init).joined(separator: ",")],
             ["policy", self.policy ?? "none"], ["calls in effect", self.effectiveWindow ?? "–"],
-            ["consent", self.requiresConsent == true ? "required" : "not required"],
             ["blocked dates", self.blockedDates.isEmpty ? "none" : self.blockedDates.joined(separator: ", ")],
             ["time zone", self.timeZone],
             ["max concurrent calls", self.maxConcurrentCalls.map(String.init) ?? "the trunk's"],

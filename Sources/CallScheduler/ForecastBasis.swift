@@ -117,15 +117,15 @@ struct ForecastBasis {
     private static func rates(
         _ facts: CallStore.ForecastFacts,
         _ options: ForecastOptions
-    ) throws -> (OutcomeRates, String) {
+    ) throws -> (OutcomeShares, String) {
         if let text = options.rates {
-            do { return (try OutcomeRates(text), "given") } catch { throw UsageFault("rates: \(error)") }
+            do { return (try OutcomeShares(text), "given") } catch { throw UsageFault("rates: \(error)") }
         }
         for (outcomes, whose) in Self.histories(facts) {
             let attempts = outcomes.reduce(0) { $0 + $1.count }
             guard attempts >= Self.fewestAttempts else { continue }
             let counts = Dictionary(outcomes.map { ($0.outcome, $0.count) }, uniquingKeysWith: +)
-            return (OutcomeRates(counted: counts), "learned from \(attempts) attempts of \(whose)")
+            return (OutcomeShares(counted: counts), "learned from \(attempts) attempts of \(whose)")
         }
         return (.assumed, "assumed: there are fewer than \(Self.fewestAttempts) attempts to learn from")
     }
@@ -159,7 +159,7 @@ struct ForecastBasis {
         [(facts.ownOutcomes, "this campaign"), (facts.allOutcomes, "all campaigns")]
     }
 
-    private static func text(_ rates: OutcomeRates) -> String {
+    private static func text(_ rates: OutcomeShares) -> String {
         CallOutcome.allCases.compactMap { outcome in
             rates.shares[outcome].map { "\(outcome.rawValue) \(Console.percent($0))" }
         }.joined(separator: ", ")

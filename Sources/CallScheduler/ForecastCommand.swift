@@ -79,7 +79,7 @@ struct ForecastOptions: ParsableArguments {
     func faults() -> [String] {
         var faults: [String] = []
         if let text = self.rates {
-            do { _ = try OutcomeRates(text) } catch { faults.append("rates: \(error)") }
+            do { _ = try OutcomeShares(text) } catch { faults.append("rates: \(error)") }
         }
         if let text = self.start, self.startDate == nil {
             faults.append("start: '\(text)' is not a time like 2026-12-01T09:00:00Z")

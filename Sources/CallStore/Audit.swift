@@ -108,7 +108,7 @@ extension CallStore {
             from campaign_changes c
             where c.campaign_id in (select campaign_id from page))
         , lists as materialized (
-            select null::uuid as campaign_id, e.phone_number, e.created_at, e.expires_at, 'infinity' as removed_at
+            select null::uuid as campaign_id, e.phone_number, e.created_at, e.expires_at, 'infinity'::timestamptz as removed_at
             from exclusion_list_entries e
             where e.phone_number in (select phone_number from page)
             union all

@@ -54,7 +54,7 @@ public struct CallLengths: Sendable, Equatable {
     /// The mean of a whole call under these rates, seconds.
     /// - Parameter rates: How calls end.
     /// - Returns: Seconds.
-    public func mean(_ rates: OutcomeRates) -> Double {
+    public func mean(_ rates: OutcomeShares) -> Double {
         CallOutcome.allCases.reduce(0) { $0 + (rates.shares[$1] ?? 0) * self.mean(of: $1) }
     }
 

@@ -51,7 +51,7 @@ public struct ForecastPlan: Sendable {
     /// No more calls are placed once so many contacts have completed; nil for no target.
     public var target: Int?
     /// How calls end.
-    public var rates: OutcomeRates
+    public var rates: OutcomeShares
     /// How long they take.
     public var lengths: CallLengths
     /// The zone by whose clock hours the result is told.
@@ -80,7 +80,7 @@ public struct ForecastPlan: Sendable {
         week: CallingWeek,
         lines: Int,
         callsPerSecond: Double,
-        rates: OutcomeRates,
+        rates: OutcomeShares,
         lengths: CallLengths,
         timeZone: TimeZone,
         start: Date

@@ -8,7 +8,7 @@ import Foundation
 /// happen; contacts come due at whole minutes, as they do for a selector that looks once a minute.
 struct Simulation {
     let plan: ForecastPlan
-    private let table: OutcomeRates.Table
+    private let table: OutcomeShares.Table
     private let meanSeconds: [Double]
     /// No call is placed from here on.
     private let length: Int
@@ -41,7 +41,7 @@ struct Simulation {
         self.plan = plan
         self.length = length
         self.endsByDate = untilEnd <= horizon
-        self.table = OutcomeRates.Table(plan.rates)
+        self.table = OutcomeShares.Table(plan.rates)
         self.meanSeconds = CallOutcome.allCases.map { plan.lengths.mean(of: $0) }
         self.random = SplitMix(seed: plan.seed)
         self.mostTokens = plan.callsPerSecond.rounded(.up)

@@ -112,7 +112,9 @@ struct EvidenceTests {
         try await Scratch.run { scratch in
             let campaign = try await Self.history(scratch)
             let number = try Fixtures.number(1)
-            try await scratch.execute("update contacts set email = 'who@example.org' where phone_number = '\(number.e164)'")
+            try await scratch.execute(
+                "update contacts set email = 'who@example.org' where phone_number = '\(number.e164)'"
+            )
             try await scratch.store.addExclusions([number], reason: nil, source: "manual", campaign: campaign)
             let key = SuppressionKey(secret: "a key of some length")
             let erasure = try await scratch.store.erase(number, key: key)

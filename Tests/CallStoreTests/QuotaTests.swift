@@ -11,7 +11,9 @@ import Testing
 
 @Suite(.timeLimit(.minutes(3)))
 struct QuotaTests {
-    private static func addCell(_ scratch: Scratch, _ campaign: UUID, _ cell: String, _ numbers: Range<Int>) async throws {
+    private static func addCell(_ scratch: Scratch, _ campaign: UUID, _ cell: String, _ numbers: Range<Int>)
+        async throws
+    {
         let rows = try numbers.map { index in
             CallStore.NewContact(
                 externalID: nil,
@@ -100,10 +102,10 @@ struct QuotaTests {
                 as: [Int].self
             )
             #expect(completes[1] <= 5 && completes[2] <= 9 && completes.reduce(0, +) <= 30, "\(completes)")
-            // With as many contacts and an even chance, the cells' targets are within reach; the rest fills the sum.
-            #expect(completes[1] == 5 && completes[2] == 9, "\(completes)")
-            #expect(completes[0] > 0, "\(completes)")
-            if completes.reduce(0, +) == 30 {
+            // With so many contacts and an even chance, only a target can have ended it.
+            if completes.reduce(0, +) < 30 {
+                #expect(completes[1] == 5 && completes[2] == 9, "\(completes)")
+            } else {
                 #expect(try await scratch.store.completeIfExhausted(campaign: campaign))
                 let reason = try await scratch.value("select status_reason from campaigns", as: String.self)
                 #expect(reason == "the target of 30 completes is reached")
@@ -156,7 +158,9 @@ struct QuotaTests {
             try await scratch.store.change(campaign: "test", Self.rate(3))
             try await scratch.execute("update call_attempts set started_at = now() - interval '21 minutes'")
             #expect(try await Calls.callAll(scratch, campaign, .busy) == 0)
-            try await scratch.execute("update call_attempts set started_at = now() - interval '61 minutes' where id < 4")
+            try await scratch.execute(
+                "update call_attempts set started_at = now() - interval '61 minutes' where id < 4"
+            )
             #expect(try await Calls.callAll(scratch, campaign, .busy) == 1)
         }
     }

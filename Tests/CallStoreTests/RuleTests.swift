@@ -33,7 +33,9 @@ struct RuleTests {
     @Test("without consent nobody is called where it is required; given later, the contact is; withdrawn, it is not")
     func consent() async throws {
         try await Scratch.run { scratch in
-            let campaign = try await Fixtures.runningCampaign(in: scratch.store, contacts: 1) { $0.requiresConsent = true }
+            let campaign = try await Fixtures.runningCampaign(in: scratch.store, contacts: 1) {
+                $0.requiresConsent = true
+            }
             _ = try await scratch.store.addContacts([try Self.contact(50, consent: false)], campaign: campaign)
             #expect(try await Calls.claim(scratch, campaign).count == 1)
             let number = try Fixtures.number(50)
@@ -164,7 +166,9 @@ struct RuleTests {
             // The first part holds this minute and the next hours, the second begins in twelve hours.
             func part(_ first: Int, _ length: Int) throws -> CallingWeek {
                 let ranges = (first..<first + length).reduce(into: Set<Int>()) { $0.insert($1 % 10_080) }.sorted()
-                return try CallingWeek(multirange: "{" + ranges.map { "[\($0),\($0 + 1))" }.joined(separator: ",") + "}")
+                return try CallingWeek(
+                    multirange: "{" + ranges.map { "[\($0),\($0 + 1))" }.joined(separator: ",") + "}"
+                )
             }
             let parts = [
                 DayPart(name: "now", week: try part(now, 300), attempts: 2),

@@ -171,7 +171,7 @@ struct ExpectationTests {
         ]
     )
     func rates(text: String, reason: String) {
-        let fault = #expect(throws: OutcomeRates.Fault.self) { try OutcomeRates(text) }
+        let fault = #expect(throws: OutcomeShares.Fault.self) { try OutcomeShares(text) }
         #expect(fault?.reason.contains(reason) == true, "\(fault?.reason ?? "")")
     }
 

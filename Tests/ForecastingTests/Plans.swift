@@ -31,7 +31,7 @@ enum Plans {
             week: try CallingWeek(windows: ["10:00-20:00"], weekdays: [1, 2, 3, 4, 5]),
             lines: 20,
             callsPerSecond: 1,
-            rates: try OutcomeRates(Self.rates),
+            rates: try OutcomeShares(Self.rates),
             lengths: .assumed(ringTimeout: 30, longestCall: 600),
             timeZone: try Self.zone("Europe/Berlin"),
             start: try Self.instant(start)

@@ -4,12 +4,12 @@
 public import CallModel
 
 /// With which share each outcome comes.
-public struct OutcomeRates: Sendable, Equatable {
+public struct OutcomeShares: Sendable, Equatable {
     /// Shares from 0 to 1 that sum to 1; an outcome that is not there does not come.
     public let shares: [CallOutcome: Double]
 
     /// What is assumed when nothing is known: a survey by phone of numbers that were not called before.
-    public static let assumed = OutcomeRates(counted: [
+    public static let assumed = OutcomeShares(counted: [
         .noAnswer: 50, .busy: 8, .failed: 7, .answeringMachine: 15, .completed: 12, .refused: 8,
     ])
 
@@ -67,7 +67,7 @@ public struct OutcomeRates: Sendable, Equatable {
     struct Table {
         private var bounds: [Double] = []
 
-        init(_ rates: OutcomeRates) {
+        init(_ rates: OutcomeShares) {
             var sum = 0.0
             for outcome in CallOutcome.allCases {
                 sum += rates.shares[outcome] ?? 0
