@@ -77,6 +77,10 @@ let package = Package(
             providers: [.apt(["librabbitmq-dev"])]
         ),
         .target(
+            name: "CPhoneNumber",
+            linkerSettings: [.linkedLibrary("phonenumber"), .linkedLibrary("protobuf")]
+        ),
+        .target(
             name: "Schemas",
             path: "Schemas",
             resources: [
@@ -95,6 +99,7 @@ let package = Package(
         module("Postgres", ["CLibPQ", logging, locks, collections]),
         module("AMQP", ["CRabbitMQ", logging, locks, collections]),
         module("CallModel", []),
+        module("PhoneNumbers", ["CallModel", "CPhoneNumber"]),
         module("CallStore", ["CallModel", "Postgres", "Schemas", logging, locks, crypto]),
         module("CallQueues", ["AMQP", "CallModel", logging]),
         module("Telephony", ["CallModel", logging, httpClient, nioCore, nioHTTP1, crypto]),
@@ -119,8 +124,8 @@ let package = Package(
         .executableTarget(
             name: "CallScheduler",
             dependencies: [
-                "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Observability", "Postgres", "ProviderSimulator",
-                "Recording", "Selection", "Telephony", "Webhooks",
+                "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Observability", "PhoneNumbers", "Postgres",
+                "ProviderSimulator", "Recording", "Selection", "Telephony", "Webhooks",
                 arguments, configuration, httpClient, nioCore, lifecycle, logging, metrics, systemPackage, unixSignals,
             ],
             swiftSettings: settings
@@ -139,6 +144,7 @@ let package = Package(
         tests("AMQPTests", ["AMQP", "TestBasics", logging, httpClient, nioCore, nioHTTP1]),
         tests("TelephonyTests", ["CallModel", "Telephony", "TestBasics", httpClient, nioCore, nioPosix, locks, logging, crypto]),
         tests("CallModelTests", ["CallModel", "TestBasics"]),
+        tests("PhoneNumbersTests", ["CallModel", "CPhoneNumber", "PhoneNumbers", "TestBasics"]),
         tests("CallStoreTests", ["CallModel", "CallStore", "Postgres", "Schemas", "TestBasics", "TestSupport", logging]),
         tests(
             "RoleTests",
@@ -159,5 +165,6 @@ let package = Package(
                 "Telephony", "TestBasics", "TestSupport", httpClient, locks, logging, nioCore, nioHTTP1, nioPosix,
             ]
         ),
-    ]
+    ],
+    cxxLanguageStandard: .cxx17
 )
