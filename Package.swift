@@ -89,6 +89,7 @@ let package = Package(
                 .embedInCode("Postgres/0003_retry_by_outcome.sql"),
                 .embedInCode("Postgres/0004_weekly_windows.sql"),
                 .embedInCode("Postgres/0005_number_limits.sql"),
+                .embedInCode("Postgres/0006_contact_imports.sql"),
                 .embedInCode("Messages/dial-request.v1.json"),
                 .embedInCode("Messages/call-event.v1.json"),
                 .embedInCode("Messages/survey-event.v1.json"),
@@ -126,7 +127,7 @@ let package = Package(
             dependencies: [
                 "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Observability", "PhoneNumbers", "Postgres",
                 "ProviderSimulator", "Recording", "Selection", "Telephony", "Webhooks",
-                arguments, configuration, httpClient, nioCore, lifecycle, logging, metrics, systemPackage, unixSignals,
+                arguments, configuration, crypto, httpClient, nioCore, lifecycle, logging, metrics, systemPackage, unixSignals,
             ],
             swiftSettings: settings
         ),

@@ -48,6 +48,11 @@ public enum Schemas {
                 name: "number_limits",
                 sql: Self.text(PackageResources._005_number_limits_sql)
             ),
+            Migration(
+                number: 6,
+                name: "contact_imports",
+                sql: Self.text(PackageResources._006_contact_imports_sql)
+            ),
         ]
     }
 

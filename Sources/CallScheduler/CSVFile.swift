@@ -4,13 +4,35 @@
 import CallModel
 import Foundation
 
-/// A CSV file on disk, read record by record.
-struct CSVFile {
-    let path: String
-    private let handle: FileHandle
+/// A CSV file on disk or a pipe, read piece by piece.
+final class CSVFile {
+    /// How it is to be read.
+    struct Format: Sendable {
+        /// Nil to go by the header.
+        var delimiter: UInt8?
+        /// Nil for UTF-8, unless a byte order mark says UTF-16.
+        var encoding: TextDecoder.Encoding?
+    }
 
-    init(path: String) throws {
+    private static let pieceSize = 1 << 18
+
+    let path: String
+    /// In bytes; nil for what is no ordinary file.
+    let size: Int?
+    /// How many bytes have been read.
+    private(set) var bytesRead = 0
+    private let handle: FileHandle
+    private let format: Format
+    private var decoder: TextDecoder
+    private var reader: CSVReader?
+    /// What has been read while the delimiter was not known.
+    private var beginning: [UInt8] = []
+    private var isAtEnd = false
+
+    init(path: String, format: Format = Format()) throws {
         self.path = path
+        self.format = format
+        self.decoder = TextDecoder(format.encoding)
         var isDirectory: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
             throw UsageFault("\(path): there is no such file")
@@ -19,47 +41,59 @@ struct CSVFile {
             throw UsageFault("\(path): cannot be read")
         }
         self.handle = handle
+        let attributes = try FileManager.default.attributesOfItem(
+            atPath: URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+        )
+        let isOrdinary = attributes[.type] as? FileAttributeType == .typeRegular
+        self.size = isOrdinary ? (attributes[.size] as? NSNumber)?.intValue : nil
+    }
+
+    /// Reads on.
+    /// - Returns: The records of the next piece, possibly none; nil after the end.
+    /// - Throws: When the file cannot be read on or decoded.
+    func next() throws -> [CSVReader.Record]? {
+        guard !self.isAtEnd else { return nil }
+        if let piece = try self.handle.read(upToCount: Self.pieceSize), !piece.isEmpty {
+            self.bytesRead += piece.count
+            return self.read(try self.decode(piece))
+        }
+        self.isAtEnd = true
+        let rest = self.decoder.finish()
+        var records = self.read(rest)
+        if let last = self.reader?.finish() { records.append(last) }
+        return records
     }
 
     /// Reads all records.
     /// - Parameter body: Called with each record, in order.
     /// - Throws: What `body` throws, and when the file cannot be read on.
     func forEach(_ body: (CSVReader.Record) async throws -> Void) async throws {
-        var reader = CSVReader()
-        while let piece = try self.handle.read(upToCount: 1 << 16), !piece.isEmpty {
-            for record in reader.read(piece) { try await body(record) }
+        while let records = try self.next() {
+            for record in records { try await body(record) }
         }
-        if let record = reader.finish() { try await body(record) }
     }
-}
 
-/// A CSV file that is written record by record and appears under its name only when it is whole.
-final class CSVOutput {
-    private let path: String
-    private let handle: FileHandle
-
-    init(path: String) throws {
-        self.path = path
-        guard FileManager.default.createFile(atPath: path + ".part", contents: nil),
-            let handle = FileHandle(forWritingAtPath: path + ".part")
-        else {
-            throw UsageFault("\(path): cannot be written")
+    private func decode(_ piece: Data) throws -> [UInt8] {
+        do {
+            return try self.decoder.decode([UInt8](piece))
+        } catch {
+            throw UsageFault("\(self.path): \(error)")
         }
-        self.handle = handle
     }
 
-    func write(_ fields: [String]) throws {
-        let line = fields.map(Self.quoted).joined(separator: ",") + "\n"
-        try self.handle.write(contentsOf: Data(line.utf8))
+    private func read(_ text: [UInt8]) -> [CSVReader.Record] {
+        if self.reader != nil { return self.reader?.read(text) ?? [] }
+        self.beginning += text
+        if let delimiter = self.format.delimiter ?? CSVReader.delimiter(in: self.beginning) {
+            self.start(delimiter)
+        } else if self.beginning.count > CSVReader.maximumRecordSize || self.isAtEnd {
+            self.start(CSVReader.delimiter(inWhole: self.beginning))
+        }
+        defer { if self.reader != nil { self.beginning = [] } }
+        return self.reader?.read(self.beginning) ?? []
     }
 
-    func close() throws {
-        try self.handle.close()
-        if rename(self.path + ".part", self.path) != 0 { throw UsageFault("\(self.path): cannot be written") }
-    }
-
-    private static func quoted(_ field: String) -> String {
-        guard field.contains(where: { [",", "\"", "\n", "\r", "\r\n"].contains($0) }) else { return field }
-        return "\"" + field.replacing("\"", with: "\"\"") + "\""
+    private func start(_ delimiter: UInt8) {
+        self.reader = CSVReader(delimiter: delimiter, encoding: self.decoder.name)
     }
 }

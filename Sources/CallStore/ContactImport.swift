@@ -20,8 +20,14 @@ extension CallStore {
         public var hasPriorConsent: Bool
         /// Whether the contact must not be called.
         public var doNotCall: Bool
-        /// The IANA zone; nil for the campaign's.
+        /// The IANA zone, or several with commas between, in the order of their names; nil for the campaign's.
         public var timeZone: String?
+        /// Where the zone comes from: `file` or `number`; nil without a zone.
+        public var timeZoneSource: String?
+        /// The country, ISO 3166 alpha-2.
+        public var region: String?
+        /// The quota cell.
+        public var cell: String?
 
         /// Creates a contact.
         public init(
@@ -31,7 +37,10 @@ extension CallStore {
             language: String?,
             hasPriorConsent: Bool,
             doNotCall: Bool,
-            timeZone: String?
+            timeZone: String?,
+            timeZoneSource: String? = nil,
+            region: String? = nil,
+            cell: String? = nil
         ) {
             self.externalID = externalID
             self.phoneNumber = phoneNumber
@@ -40,6 +49,9 @@ extension CallStore {
             self.hasPriorConsent = hasPriorConsent
             self.doNotCall = doNotCall
             self.timeZone = timeZone
+            self.timeZoneSource = timeZoneSource
+            self.region = region
+            self.cell = cell
         }
     }
 
@@ -68,26 +80,35 @@ extension CallStore {
     public func addContacts(_ contacts: [NewContact], campaign: UUID) async throws -> ImportCount {
         guard !contacts.isEmpty else { return ImportCount() }
         return try await self.client.withTransaction { connection in
-            try await connection.execute(Self.createStaging)
-            _ = try await connection.copyIn(Self.copyStaging) { writer in
-                var bytes: [UInt8] = []
-                bytes.reserveCapacity(contacts.count * 96)
-                for contact in contacts { Self.append(contact, to: &bytes) }
-                try await writer.write(bytes)
-            }
-            try await connection.execute(Self.addZones, [campaign])
-            let row = try await connection.execute(Self.insertContacts, [campaign]).first
+            try await Self.copy(contacts, connection)
+            let count = try await Self.insertStaged(campaign, connection)
             try await connection.execute(Self.dropStaging)
-            return ImportCount(
-                added: try row?.decode(Int.self, at: 0) ?? 0,
-                excluded: try row?.decode(Int.self, at: 1) ?? 0
-            )
+            return count
         }
+    }
+
+    static func copy(_ contacts: [NewContact], _ connection: PostgresConnection) async throws {
+        try await connection.execute(Self.createStaging)
+        _ = try await connection.copyIn(Self.copyStaging) { writer in
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(contacts.count * 128)
+            for contact in contacts { Self.append(contact, to: &bytes) }
+            try await writer.write(bytes)
+        }
+    }
+
+    static func insertStaged(_ campaign: UUID, _ connection: PostgresConnection) async throws -> ImportCount {
+        try await connection.execute(Self.addZones, [campaign])
+        let row = try await connection.execute(Self.insertContacts, [campaign]).first
+        return ImportCount(
+            added: try row?.decode(Int.self, at: 0) ?? 0,
+            excluded: try row?.decode(Int.self, at: 1) ?? 0
+        )
     }
 
     private static func append(_ contact: NewContact, to bytes: inout [UInt8]) {
         func field(_ value: String?, last: Bool = false) {
-            bytes.append(contentsOf: PostgresCopyWriter.textField(value))
+            PostgresCopyWriter.appendTextField(value, to: &bytes)
             bytes.append(last ? 0x0A : 0x09)
         }
         field(contact.externalID)
@@ -96,7 +117,10 @@ extension CallStore {
         field(contact.language)
         field(contact.hasPriorConsent ? "t" : "f")
         field(contact.doNotCall ? "t" : "f")
-        field(contact.timeZone, last: true)
+        field(contact.timeZone)
+        field(contact.timeZoneSource)
+        field(contact.region)
+        field(contact.cell, last: true)
     }
 
     private static let selectTimeZones = PostgresStatement(
@@ -108,7 +132,7 @@ extension CallStore {
         """
         create temporary table import_rows (
             external_contact_id text, phone_number text, email text, preferred_language text,
-            has_prior_consent boolean, do_not_call boolean, time_zone text
+            has_prior_consent boolean, do_not_call boolean, time_zone text, time_zone_source text, region text, cell text
         ) on commit drop
         """,
         prepared: false
@@ -116,10 +140,10 @@ extension CallStore {
 
     private static let copyStaging = """
         copy import_rows (external_contact_id, phone_number, email, preferred_language, has_prior_consent, do_not_call,
-            time_zone) from stdin
+            time_zone, time_zone_source, region, cell) from stdin
         """
 
-    private static let dropStaging = PostgresStatement("drop table import_rows", prepared: false)
+    static let dropStaging = PostgresStatement("drop table import_rows", prepared: false)
 
     private static let addZones = PostgresStatement(
         """
