@@ -41,11 +41,9 @@ final class CSVFile {
             throw UsageFault("\(path): cannot be read")
         }
         self.handle = handle
-        let attributes = try FileManager.default.attributesOfItem(
-            atPath: URL(fileURLWithPath: path).resolvingSymlinksInPath().path
-        )
-        let isOrdinary = attributes[.type] as? FileAttributeType == .typeRegular
-        self.size = isOrdinary ? (attributes[.size] as? NSNumber)?.intValue : nil
+        var status = stat()
+        let isOrdinary = fstat(handle.fileDescriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+        self.size = isOrdinary ? Int(status.st_size) : nil
     }
 
     /// Reads on.

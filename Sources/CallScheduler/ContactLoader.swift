@@ -38,7 +38,7 @@ struct ContactLoader {
         self.file = file
         self.rejectsPath = rejectsPath
         self.current = current
-        self.bar = ProgressBar(total: file.size, done: current.progress.read)
+        self.bar = ProgressBar(total: file.size)
     }
 
     mutating func load() async throws -> Summary {

@@ -27,14 +27,15 @@ struct ContactsCommand: ParsableCommand {
         @OptionGroup var common: CommonOptions
         @OptionGroup var output: OutputOptions
         @OptionGroup var options: ContactFileOptions
-        @Argument(help: "The CSV file.") var file: String
+        @Argument(help: "The CSV file, or a pipe.") var file: String
         @Option(help: "The campaign.") var campaign: String
-        @Option(help: "Where rejected rows go; FILE.rejects.csv unless told.") var rejects: String?
+        @Option(help: "Where rejected rows go; FILE.rejects.csv unless told, rejects.csv for a pipe.") var rejects:
+            String?
 
         func run() async throws {
             let (map, plan) = (try self.options.columns(), try self.options.plan())
             let file = try ContactFile(path: self.file, format: try self.options.format())
-            let rejectsPath = self.rejects ?? self.file + ".rejects.csv"
+            let rejectsPath = self.rejects ?? (file.size == nil ? "rejects.csv" : self.file + ".rejects.csv")
             let fingerprint = try file.size.map { size in
                 try FileFingerprint.make(path: self.file, size: size, options: self.options.words + [rejectsPath])
             }

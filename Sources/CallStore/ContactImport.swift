@@ -92,7 +92,12 @@ extension CallStore {
         _ = try await connection.copyIn(Self.copyStaging) { writer in
             var bytes: [UInt8] = []
             bytes.reserveCapacity(contacts.count * 128)
-            for contact in contacts { Self.append(contact, to: &bytes) }
+            var ids = TimeOrderedIDs()
+            for contact in contacts {
+                bytes.append(contentsOf: ids.next().utf8)
+                bytes.append(0x09)
+                Self.append(contact, to: &bytes)
+            }
             try await writer.write(bytes)
         }
     }
@@ -131,7 +136,7 @@ extension CallStore {
     private static let createStaging = PostgresStatement(
         """
         create temporary table import_rows (
-            external_contact_id text, phone_number text, email text, preferred_language text,
+            id uuid, external_contact_id text, phone_number text, email text, preferred_language text,
             has_prior_consent boolean, do_not_call boolean, time_zone text, time_zone_source text, region text, cell text
         ) on commit drop
         """,
@@ -139,7 +144,7 @@ extension CallStore {
     )
 
     private static let copyStaging = """
-        copy import_rows (external_contact_id, phone_number, email, preferred_language, has_prior_consent, do_not_call,
+        copy import_rows (id, external_contact_id, phone_number, email, preferred_language, has_prior_consent, do_not_call,
             time_zone, time_zone_source, region, cell) from stdin
         """
 
@@ -159,9 +164,9 @@ extension CallStore {
         """
         with added as (
             insert into contacts (
-                campaign_id, external_contact_id, phone_number, email, preferred_language, has_prior_consent,
+                id, campaign_id, external_contact_id, phone_number, email, preferred_language, has_prior_consent,
                 do_not_call, time_zone, state, next_attempt_at)
-            select $1::uuid, r.external_contact_id, r.phone_number, r.email, r.preferred_language,
+            select r.id, $1::uuid, r.external_contact_id, r.phone_number, r.email, r.preferred_language,
                 r.has_prior_consent, r.do_not_call, r.time_zone,
                 case when r.do_not_call or e.phone_number is not null then 'excluded' else 'pending' end,
                 case when r.do_not_call or e.phone_number is not null then null else now() end

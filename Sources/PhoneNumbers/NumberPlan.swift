@@ -90,7 +90,7 @@ public struct NumberPlan: Sendable {
         let place = region.isEmpty || region == "001" ? "" : " in \(region)"
         return switch status {
         case CPHONE_UNASSIGNED:
-            "is possible\(place), but in no range that is assigned there (as of the tables of 2022); "
+            "is possible\(place), but in no range that libphonenumber knows to be assigned; "
                 + "--allow-unassigned takes such numbers"
         case CPHONE_NO_COUNTRY: "does not start with + and a country code; --country says where it belongs"
         case CPHONE_UNKNOWN_COUNTRY_CODE: "has a country code that does not exist"

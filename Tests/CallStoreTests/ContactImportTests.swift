@@ -69,6 +69,14 @@ struct ContactImportTests {
             #expect(other.id != current.id)
             let zones = try await scratch.value("select min(time_zone) from contacts", as: String.self)
             #expect(zones == "America/Chicago,America/New_York")
+            let ids = try await scratch.value(
+                """
+                select count(*) filter (where id::text ~ '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-')
+                from contacts
+                """,
+                as: Int.self
+            )
+            #expect(ids == 15)
         }
     }
 

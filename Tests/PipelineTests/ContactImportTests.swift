@@ -105,6 +105,21 @@ struct ContactImportTests {
         }
     }
 
+    @Test("a pipe is read as a file is, and a number that was excluded in its former way of writing stays excluded")
+    func pipe() async throws {
+        try await Self.withFile(Data("phone_number\n+525512345678\n+4930901820\n".utf8)) { scratch, load, environment in
+            _ = try await Product.run(["exclusions", "add", "+5215512345678"], environment)
+            let pipe = load[2] + ".pipe"
+            try Shell.run("mkfifo '\(pipe)'")
+            defer { try? FileManager.default.removeItem(atPath: pipe) }
+            let role = try RunningRole(["contacts", "import", pipe, "--campaign", "c"], environment)
+            try Shell.run("cat '\(load[2])' >'\(pipe)'")
+            try await eventually("the import has ended") { !role.isRunning }
+            #expect(role.end == .exit(0), "\(role.log)")
+            #expect(role.log.contains("added     2  (of these excluded from the start: 1)"), "\(role.log)")
+        }
+    }
+
     @Test("an import that was killed goes on after its last checkpoint: nothing is lost, nothing comes twice")
     func killed() async throws {
         let rows = 25_000
