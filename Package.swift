@@ -77,6 +77,10 @@ let package = Package(
             providers: [.apt(["librabbitmq-dev"])]
         ),
         .target(
+            name: "CPhoneNumber",
+            linkerSettings: [.linkedLibrary("phonenumber"), .linkedLibrary("protobuf")]
+        ),
+        .target(
             name: "Schemas",
             path: "Schemas",
             resources: [
@@ -112,6 +116,7 @@ let package = Package(
         module("AMQP", ["CRabbitMQ", logging, locks, collections]),
         module("CallModel", []),
         module("Forecasting", ["CallModel"]),
+        module("PhoneNumbers", ["CallModel", "CPhoneNumber"]),
         module("CallStore", ["CallModel", "Postgres", "Schemas", logging, locks, crypto]),
         module("CallQueues", ["AMQP", "CallModel", logging]),
         module("Telephony", ["CallModel", logging, httpClient, nioCore, nioHTTP1, crypto]),
@@ -136,9 +141,9 @@ let package = Package(
         .executableTarget(
             name: "CallScheduler",
             dependencies: [
-                "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Forecasting", "Observability", "Postgres",
-                "ProviderSimulator", "Recording", "Selection", "Telephony", "Webhooks",
-                arguments, configuration, httpClient, nioCore, lifecycle, logging, metrics, systemPackage, unixSignals,
+                "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Forecasting", "Observability", "PhoneNumbers",
+                "Postgres", "ProviderSimulator", "Recording", "Selection", "Telephony", "Webhooks",
+                arguments, configuration, crypto, httpClient, nioCore, lifecycle, logging, metrics, systemPackage, unixSignals,
             ],
             swiftSettings: settings
         ),
@@ -157,6 +162,7 @@ let package = Package(
         tests("TelephonyTests", ["CallModel", "Telephony", "TestBasics", httpClient, nioCore, nioPosix, locks, logging, crypto]),
         tests("CallModelTests", ["CallModel", "Schemas", "TestBasics"]),
         tests("ForecastingTests", ["CallModel", "Forecasting", "TestBasics"]),
+        tests("PhoneNumbersTests", ["CallModel", "CPhoneNumber", "PhoneNumbers", "TestBasics"]),
         tests("CallStoreTests", ["CallModel", "CallStore", "Postgres", "Schemas", "TestBasics", "TestSupport", logging]),
         tests(
             "RoleTests",
@@ -177,5 +183,6 @@ let package = Package(
                 "Telephony", "TestBasics", "TestSupport", httpClient, locks, logging, nioCore, nioHTTP1, nioPosix,
             ]
         ),
-    ]
+    ],
+    cxxLanguageStandard: .cxx17
 )

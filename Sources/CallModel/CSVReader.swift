@@ -4,7 +4,7 @@
 /// Reads comma-separated values piece by piece, so that a file of any size needs little memory.
 ///
 /// Follows RFC 4180: fields may be quoted, a quote inside is doubled, a quoted field may hold line breaks; lines end in
-/// LF or CRLF. Empty lines are skipped; a byte order mark is dropped.
+/// LF or CRLF. Empty lines are skipped; a byte order mark is dropped. Takes UTF-8, see ``TextDecoder``.
 public struct CSVReader: Sendable {
     /// One record.
     public struct Record: Sendable, Equatable {
@@ -27,6 +27,7 @@ public struct CSVReader: Sendable {
     public static let maximumRecordSize = 64 * 1024
 
     private let delimiter: UInt8
+    private let encoding: String
     private var position = Position.fieldStart
     private var field: [UInt8] = []
     private var fields: [String] = []
@@ -38,16 +39,20 @@ public struct CSVReader: Sendable {
     private var isFirstField = true
 
     /// Creates a reader.
-    /// - Parameter delimiter: The byte between fields.
-    public init(delimiter: UInt8 = UInt8(ascii: ",")) {
+    /// - Parameters:
+    ///   - delimiter: The byte between fields.
+    ///   - encoding: What the file claims to be; named in the fault of a field that is no text.
+    public init(delimiter: UInt8 = UInt8(ascii: ","), encoding: String = "UTF-8") {
         self.delimiter = delimiter
+        self.encoding = encoding
     }
 
     /// Takes the next piece of the file.
     /// - Returns: The records that it completes.
     public mutating func read(_ bytes: some Sequence<UInt8>) -> [Record] {
         var records: [Record] = []
-        for byte in bytes { self.take(byte, &records) }
+        let done: Void? = bytes.withContiguousStorageIfAvailable { self.scan($0, &records) }
+        if done == nil { Array(bytes).withUnsafeBufferPointer { self.scan($0, &records) } }
         return records
     }
 
@@ -57,6 +62,50 @@ public struct CSVReader: Sendable {
         if self.position == .quoted { self.fault = "has a quote that is never closed" }
         guard self.recordSize > 0 else { return nil }
         return self.endRecord()
+    }
+
+    /// Takes runs of ordinary bytes at once, and the others one by one.
+    private mutating func scan(_ bytes: UnsafeBufferPointer<UInt8>, _ records: inout [Record]) {
+        var index = 0
+        while index < bytes.count {
+            let end = self.endOfRun(bytes, from: index)
+            guard end > index else {
+                self.take(bytes[index], &records)
+                index += 1
+                continue
+            }
+            let run = UnsafeBufferPointer(rebasing: bytes[index..<end])
+            self.recordSize += run.count
+            index = end
+            if self.position == .fieldStart, end < bytes.count, bytes[end] == self.delimiter,
+                self.recordSize < Self.maximumRecordSize
+            {
+                self.endField(run)
+                self.recordSize += 1
+                index += 1
+            } else {
+                self.field.append(contentsOf: run)
+                if self.position == .fieldStart { self.position = .plain }
+            }
+        }
+    }
+
+    /// Where the bytes end that mean nothing but themselves.
+    private func endOfRun(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
+        guard !self.sawReturn, self.position != .afterQuote else { return start }
+        let limit = min(bytes.count, start + Self.maximumRecordSize - self.recordSize)
+        var end = start
+        if self.position == .quoted {
+            while end < limit, bytes[end] != UInt8(ascii: "\""), bytes[end] != UInt8(ascii: "\n") { end += 1 }
+            return end
+        }
+        if self.position == .fieldStart, bytes[start] == UInt8(ascii: "\"") { return start }
+        while end < limit, bytes[end] != self.delimiter, bytes[end] != UInt8(ascii: "\n"),
+            bytes[end] != UInt8(ascii: "\r")
+        {
+            end += 1
+        }
+        return end
     }
 
     private mutating func take(_ byte: UInt8, _ records: inout [Record]) {
@@ -113,7 +162,8 @@ public struct CSVReader: Sendable {
     private mutating func endRecord() -> Record {
         self.endField()
         let record = Record(line: self.recordLine, fields: self.fields, fault: self.fault)
-        self.fields.removeAll(keepingCapacity: true)
+        self.fields = []
+        self.fields.reserveCapacity(record.fields.count)
         self.fault = nil
         self.recordSize = 0
         self.recordLine = self.line
@@ -122,18 +172,26 @@ public struct CSVReader: Sendable {
     }
 
     private mutating func endField() {
-        var bytes = self.field[...]
+        // Taken out and put back, so that the buffer has one owner and is kept.
+        var bytes: [UInt8] = []
+        swap(&bytes, &self.field)
+        bytes.withUnsafeBufferPointer { self.endField($0) }
+        bytes.removeAll(keepingCapacity: true)
+        swap(&bytes, &self.field)
+    }
+
+    private mutating func endField(_ bytes: UnsafeBufferPointer<UInt8>) {
+        var bytes = bytes
         if self.isFirstField {
             self.isFirstField = false
-            if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { bytes = bytes.dropFirst(3) }
+            if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { bytes = UnsafeBufferPointer(rebasing: bytes.dropFirst(3)) }
         }
         if let text = String(validating: bytes, as: UTF8.self) {
             self.fields.append(text)
         } else {
             self.fields.append("")
-            self.fault = self.fault ?? "is not UTF-8"
+            self.fault = self.fault ?? "is not \(self.encoding)"
         }
-        self.field.removeAll(keepingCapacity: true)
         self.position = .fieldStart
     }
 }

@@ -5,6 +5,7 @@ import ArgumentParser
 import CallModel
 import CallStore
 import Foundation
+import PhoneNumbers
 
 struct ExclusionsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -21,6 +22,15 @@ struct ExclusionsCommand: ParsableCommand {
         }
     }
 
+    /// The number as it is, and as libphonenumber writes it where that differs, as with the former +52 1 in Mexico:
+    /// contacts are normalised when they are imported, and were not always.
+    static func forms(_ number: PhoneNumber) -> [PhoneNumber] {
+        guard let plan = try? NumberPlan(allowsUnassigned: true), let normal = try? plan.entry(number.e164),
+            normal.phoneNumber != number
+        else { return [number] }
+        return [number, normal.phoneNumber]
+    }
+
     struct Add: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Exclude numbers, at once, also from what is queued: from all campaigns and for good unless told."
@@ -31,7 +41,7 @@ struct ExclusionsCommand: ParsableCommand {
         @Option(help: "Why.") var reason: String?
 
         func run() async throws {
-            let numbers = try self.numbers.map(ExclusionsCommand.number)
+            let numbers = try self.numbers.map(ExclusionsCommand.number).flatMap(ExclusionsCommand.forms)
             let until = try self.scope.end()
             let result = try await self.common.withStore { store in
                 try await store.addExclusions(
@@ -97,7 +107,7 @@ struct ExclusionsCommand: ParsableCommand {
                 do {
                     let number = try PhoneNumber(values["phone_number"] ?? "")
                     let own = values["reason"].flatMap { $0.isEmpty ? nil : $0 }
-                    byReason[own ?? self.reason, default: []].append(number)
+                    byReason[own ?? self.reason, default: []] += ExclusionsCommand.forms(number)
                 } catch let fault as PhoneNumber.Fault {
                     faults.append(place + "phone_number \(fault.reason)")
                 }

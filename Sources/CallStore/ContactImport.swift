@@ -20,13 +20,13 @@ extension CallStore {
         public var hasPriorConsent: Bool
         /// Whether the contact must not be called.
         public var doNotCall: Bool
-        /// The IANA zone, or several candidates, ordered, with commas between them; nil for the campaign's.
+        /// The IANA zone, or several with commas between, in the order of their names; nil for the campaign's.
         public var timeZone: String?
-        /// The ISO 3166 code of the region it is in; nil when that is not known.
-        public var region: String?
-        /// Where the zone comes from: `file` or `number`; nil without one.
+        /// Where the zone comes from: `file` or `number`; nil without a zone.
         public var timeZoneSource: String?
-        /// Its quota cell.
+        /// The country, ISO 3166 alpha-2.
+        public var region: String?
+        /// The quota cell.
         public var cell: String?
 
         /// Creates a contact.
@@ -38,8 +38,8 @@ extension CallStore {
             hasPriorConsent: Bool,
             doNotCall: Bool,
             timeZone: String?,
-            region: String? = nil,
             timeZoneSource: String? = nil,
+            region: String? = nil,
             cell: String? = nil
         ) {
             self.externalID = externalID
@@ -49,8 +49,8 @@ extension CallStore {
             self.hasPriorConsent = hasPriorConsent
             self.doNotCall = doNotCall
             self.timeZone = timeZone
-            self.region = region
             self.timeZoneSource = timeZoneSource
+            self.region = region
             self.cell = cell
         }
     }
@@ -80,27 +80,41 @@ extension CallStore {
     public func addContacts(_ contacts: [NewContact], campaign: UUID) async throws -> ImportCount {
         guard !contacts.isEmpty else { return ImportCount() }
         return try await self.client.withTransaction { connection in
-            try await connection.execute(Self.createStaging)
-            _ = try await connection.copyIn(Self.copyStaging) { writer in
-                var bytes: [UInt8] = []
-                bytes.reserveCapacity(contacts.count * 96)
-                for contact in contacts { Self.append(contact, to: &bytes) }
-                try await writer.write(bytes)
-            }
-            try await connection.execute(Self.addZones, [campaign])
-            try await connection.execute(Self.addStrata, [campaign])
-            let row = try await connection.execute(Self.insertContacts, [campaign]).first
+            try await Self.copy(contacts, connection)
+            let count = try await Self.insertStaged(campaign, connection)
             try await connection.execute(Self.dropStaging)
-            return ImportCount(
-                added: try row?.decode(Int.self, at: 0) ?? 0,
-                excluded: try row?.decode(Int.self, at: 1) ?? 0
-            )
+            return count
         }
+    }
+
+    static func copy(_ contacts: [NewContact], _ connection: PostgresConnection) async throws {
+        try await connection.execute(Self.createStaging)
+        _ = try await connection.copyIn(Self.copyStaging) { writer in
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(contacts.count * 128)
+            var ids = TimeOrderedIDs()
+            for contact in contacts {
+                bytes.append(contentsOf: ids.next().utf8)
+                bytes.append(0x09)
+                Self.append(contact, to: &bytes)
+            }
+            try await writer.write(bytes)
+        }
+    }
+
+    static func insertStaged(_ campaign: UUID, _ connection: PostgresConnection) async throws -> ImportCount {
+        try await connection.execute(Self.addZones, [campaign])
+        try await connection.execute(Self.addStrata, [campaign])
+        let row = try await connection.execute(Self.insertContacts, [campaign]).first
+        return ImportCount(
+            added: try row?.decode(Int.self, at: 0) ?? 0,
+            excluded: try row?.decode(Int.self, at: 1) ?? 0
+        )
     }
 
     private static func append(_ contact: NewContact, to bytes: inout [UInt8]) {
         func field(_ value: String?, last: Bool = false) {
-            bytes.append(contentsOf: PostgresCopyWriter.textField(value))
+            PostgresCopyWriter.appendTextField(value, to: &bytes)
             bytes.append(last ? 0x0A : 0x09)
         }
         field(contact.externalID)
@@ -110,8 +124,8 @@ extension CallStore {
         field(contact.hasPriorConsent ? "t" : "f")
         field(contact.doNotCall ? "t" : "f")
         field(contact.timeZone)
-        field(contact.region)
         field(contact.timeZoneSource)
+        field(contact.region)
         field(contact.cell, last: true)
     }
 
@@ -123,19 +137,19 @@ extension CallStore {
     private static let createStaging = PostgresStatement(
         """
         create temporary table import_rows (
-            external_contact_id text, phone_number text, email text, preferred_language text,
-            has_prior_consent boolean, do_not_call boolean, time_zone text, region text, time_zone_source text, cell text
+            id uuid, external_contact_id text, phone_number text, email text, preferred_language text,
+            has_prior_consent boolean, do_not_call boolean, time_zone text, time_zone_source text, region text, cell text
         ) on commit drop
         """,
         prepared: false
     )
 
     private static let copyStaging = """
-        copy import_rows (external_contact_id, phone_number, email, preferred_language, has_prior_consent, do_not_call,
-            time_zone, region, time_zone_source, cell) from stdin
+        copy import_rows (id, external_contact_id, phone_number, email, preferred_language, has_prior_consent, do_not_call,
+            time_zone, time_zone_source, region, cell) from stdin
         """
 
-    private static let dropStaging = PostgresStatement("drop table import_rows", prepared: false)
+    static let dropStaging = PostgresStatement("drop table import_rows", prepared: false)
 
     private static let addZones = PostgresStatement(
         """
@@ -171,9 +185,9 @@ extension CallStore {
         """
         with added as (
             insert into contacts (
-                campaign_id, external_contact_id, phone_number, email, preferred_language, has_prior_consent,
+                id, campaign_id, external_contact_id, phone_number, email, preferred_language, has_prior_consent,
                 do_not_call, time_zone, stratum_id, state, next_attempt_at, excluded_reason)
-            select $1::uuid, r.external_contact_id, r.phone_number, r.email, r.preferred_language,
+            select r.id, $1::uuid, r.external_contact_id, r.phone_number, r.email, r.preferred_language,
                 r.has_prior_consent, r.do_not_call, r.time_zone, s.id,
                 case when x.reason is null then 'pending' else 'excluded' end,
                 -- Those that are excluded for a while rest until then.

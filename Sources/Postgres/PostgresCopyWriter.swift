@@ -35,19 +35,38 @@ public final class PostgresCopyWriter: Sendable {
     /// - Parameter value: The value; nil is null.
     /// - Returns: The field, without a separator.
     public static func textField(_ value: String?) -> [UInt8] {
-        guard let value else { return Array("\\N".utf8) }
         var field: [UInt8] = []
-        field.reserveCapacity(value.utf8.count)
-        for byte in value.utf8 {
-            switch byte {
-            case UInt8(ascii: "\\"): field += [UInt8(ascii: "\\"), byte]
-            case UInt8(ascii: "\n"): field += [UInt8(ascii: "\\"), UInt8(ascii: "n")]
-            case UInt8(ascii: "\r"): field += [UInt8(ascii: "\\"), UInt8(ascii: "r")]
-            case UInt8(ascii: "\t"): field += [UInt8(ascii: "\\"), UInt8(ascii: "t")]
-            default: field.append(byte)
-            }
-        }
+        Self.appendTextField(value, to: &field)
         return field
+    }
+
+    /// Escapes a value for the text format, at the end of what is there.
+    /// - Parameters:
+    ///   - value: The value; nil is null.
+    ///   - field: Gets the field, without a separator.
+    public static func appendTextField(_ value: String?, to field: inout [UInt8]) {
+        guard var value else {
+            field.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "N")])
+            return
+        }
+        value.withUTF8 { bytes in
+            var start = 0
+            for index in bytes.indices {
+                let escaped: UInt8
+                switch bytes[index] {
+                case UInt8(ascii: "\\"): escaped = UInt8(ascii: "\\")
+                case UInt8(ascii: "\n"): escaped = UInt8(ascii: "n")
+                case UInt8(ascii: "\r"): escaped = UInt8(ascii: "r")
+                case UInt8(ascii: "\t"): escaped = UInt8(ascii: "t")
+                default: continue
+                }
+                field.append(contentsOf: bytes[start..<index])
+                field.append(UInt8(ascii: "\\"))
+                field.append(escaped)
+                start = index + 1
+            }
+            field.append(contentsOf: bytes[start...])
+        }
     }
 
     func end() { self.state.withLockedValue { $0.isOver = true } }

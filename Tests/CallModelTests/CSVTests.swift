@@ -76,22 +76,53 @@ struct CSVTests {
         }
     }
 
+    @Test(
+        "columns may have other names, which the header must have; what is not understood is left out by option only",
+        arguments: [
+            (["Telefon", "E-Mail"], ["phone_number": "telefon", "email": "E-MAIL"], false, nil),
+            (["Telefon", "Alter"], ["phone_number": "Telefon"], true, nil),
+            (["Telefon", "Alter"], ["phone_number": "Telefon"], false, "--map 'COLUMN=Alter'"),
+            (["Telefon"], [:], false, "--map 'phone_number=Telefon'"),
+            (["Telefon"], [:], true, "--map 'phone_number=Telefon'"),
+            (["Telefon"], ["phone_number": "Handy"], false, "has no column 'Handy'; it has Telefon"),
+            (["Telefon"], ["phone": "Telefon"], false, "no column 'phone'"),
+            (["Telefon", "phone_number"], ["phone_number": "Telefon"], false, "twice"),
+        ] as [([String], [String: String], Bool, String?)]
+    )
+    func map(header: [String], map: [String: String], ignoresOthers: Bool, fault: String?) {
+        do {
+            let columns = try ContactColumns(header: header, map: map, ignoresOthers: ignoresOthers)
+            #expect(fault == nil)
+            #expect(try columns.row(["030"] + header.dropFirst().map { _ in "a@b.c" }).phoneNumber == "030")
+        } catch {
+            #expect(fault.map { error.reason.contains($0) } == true, "\(error.reason)")
+        }
+    }
+
     @Test("a row is read with its defaults, and refused with the column's name")
     func rows() throws {
         let columns = try ContactColumns(header: ContactColumns.names)
-        let full = try columns.row(["7", "+14155550101", "a@b.c", "de", "yes", "0", "Europe/Berlin"])
+        let full = try columns.row(
+            ["7", "+14155550101", "a@b.c", "de", "yes", "0", "Europe/Berlin", "us", "Männer 18-29/Nord"]
+        )
         #expect(full.externalID == "7")
         #expect(full.hasPriorConsent)
         #expect(!full.doNotCall)
         #expect(full.timeZone == "Europe/Berlin")
-        let bare = try columns.row(["", " +14155550101 ", "", "", "", "", ""])
+        #expect(full.region == "US")
+        #expect(full.cell == "Männer 18-29/Nord")
+        let bare = try columns.row(["", "\u{A0}+14155550101 ", "", "", "", "", "", "", ""])
+        #expect(bare.phoneNumber == "+14155550101")
         #expect(bare.externalID == nil)
         #expect(bare.timeZone == nil)
         for (fields, reason) in [
-            (["7"], "fields"), (["", "x", "", "", "", "", ""], "phone_number"),
-            (["", "+14155550101", "nobody", "", "", "", ""], "email"),
-            (["", "+14155550101", "", "", "maybe", "", ""], "has_prior_consent"),
-            (["", "+14155550101", "", "", "", "\0", ""], "do_not_call"),
+            (["7"], "fields"), (["", "x", "nobody", "", "", "", "", "", ""], "email"),
+            (["", "x", "", "", "maybe", "", "", "", ""], "has_prior_consent"),
+            (["", "x", "", "", "", "\0", "", "", ""], "do_not_call"),
+            (["", "x", "", "", "", "", "", "Germany", ""], "region"),
+            (["", "x", "", "", "", "", "", "", "a;b"], "cell may hold"),
+            (["", "x", "", "", "", "", "", "", String(repeating: "ä", count: 51)], "cell is longer"),
+            ([String(repeating: "7", count: 321), "x", "", "", "", "", "", "", ""], "external_contact_id is longer"),
         ] {
             let fault = #expect(throws: ContactColumns.Fault.self) { try columns.row(fields) }
             #expect(fault?.reason.contains(reason) == true, "\(fault?.reason ?? "")")

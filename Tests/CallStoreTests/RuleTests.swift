@@ -25,8 +25,8 @@ struct RuleTests {
             hasPriorConsent: consent,
             doNotCall: false,
             timeZone: zone,
-            region: region,
-            timeZoneSource: zone == nil ? nil : "number"
+            timeZoneSource: zone == nil ? nil : "number",
+            region: region
         )
     }
 

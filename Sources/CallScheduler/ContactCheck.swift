@@ -1,0 +1,89 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import CallModel
+import CallStore
+import PhoneNumbers
+
+/// Turns records into contacts, or says why not. Looks at each record by itself, so that several tasks may check.
+struct ContactCheck: Sendable {
+    /// What came of some records.
+    struct Rows: Sendable {
+        /// A row that cannot be used.
+        struct Rejected: Sendable {
+            let line: Int
+            let reason: String
+            let fields: [String]
+        }
+
+        var contacts: [CallStore.NewContact] = []
+        var rejected: [Rejected] = []
+        var zonesFromFile = 0
+        var zonesFromNumber = 0
+        var zonesFromCampaign = 0
+
+        mutating func append(_ other: Rows) {
+            self.contacts += other.contacts
+            self.rejected += other.rejected
+            self.zonesFromFile += other.zonesFromFile
+            self.zonesFromNumber += other.zonesFromNumber
+            self.zonesFromCampaign += other.zonesFromCampaign
+        }
+    }
+
+    let columns: ContactColumns
+    let plan: NumberPlan
+    /// The zones that the database knows.
+    let zones: Set<String>
+    let countryZones: CountryZones
+
+    func rows(_ records: ArraySlice<CSVReader.Record>) -> Rows {
+        var rows = Rows()
+        rows.contacts.reserveCapacity(records.count)
+        for record in records {
+            do throws(ContactColumns.Fault) {
+                if let fault = record.fault { throw ContactColumns.Fault(reason: fault) }
+                let contact = try self.contact(record.fields)
+                switch contact.timeZoneSource {
+                case "file": rows.zonesFromFile += 1
+                case "number": rows.zonesFromNumber += 1
+                default: rows.zonesFromCampaign += 1
+                }
+                rows.contacts.append(contact)
+            } catch {
+                rows.rejected.append(Rows.Rejected(line: record.line, reason: error.reason, fields: record.fields))
+            }
+        }
+        return rows
+    }
+
+    private func contact(_ fields: [String]) throws(ContactColumns.Fault) -> CallStore.NewContact {
+        let row = try self.columns.row(fields)
+        let number: NumberPlan.Entry
+        do {
+            number = try self.plan.entry(row.phoneNumber)
+        } catch {
+            throw ContactColumns.Fault(reason: "phone_number \(error.reason)")
+        }
+        if let zone = row.timeZone, !self.zones.contains(zone) {
+            throw ContactColumns.Fault(reason: "time_zone '\(zone.prefix(60))' is not an IANA time zone")
+        }
+        let region = row.region ?? number.region
+        let candidates = region.flatMap { self.countryZones.zones(of: $0) }
+        if let region = row.region, candidates == nil {
+            throw ContactColumns.Fault(reason: "region '\(region)' is no country that the tz database knows")
+        }
+        return CallStore.NewContact(
+            externalID: row.externalID,
+            phoneNumber: number.phoneNumber,
+            email: row.email,
+            language: row.language,
+            hasPriorConsent: row.hasPriorConsent,
+            doNotCall: row.doNotCall,
+            timeZone: row.timeZone ?? candidates,
+            timeZoneSource: row.timeZone != nil ? "file" : candidates != nil ? "number" : nil,
+            region: region,
+            cell: row.cell
+        )
+    }
+}

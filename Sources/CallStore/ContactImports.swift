@@ -1,0 +1,173 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+public import Foundation
+import Postgres
+
+extension CallStore {
+    /// What an import of a file has brought so far.
+    public struct ImportProgress: Sendable, Equatable {
+        /// The line on which the last row begins that is dealt with; 0 before the first.
+        public var linesDone = 0
+        /// How much of the rejects file belongs to these lines.
+        public var rejectsBytes = 0
+        /// Rows of the file.
+        public var read = 0
+        /// New contacts.
+        public var added = 0
+        /// Of these, excluded from the start.
+        public var excluded = 0
+        /// Rows with a number that the campaign had before.
+        public var present = 0
+        /// Rows with a number that an earlier row of the same import has brought.
+        public var repeated = 0
+        /// Rows that cannot be used.
+        public var rejected = 0
+        /// Rows whose time zone is in the file.
+        public var zonesFromFile = 0
+        /// Rows whose time zones follow from the number, or from the region in the file.
+        public var zonesFromNumber = 0
+        /// Rows that have the campaign's zone because nothing is known.
+        public var zonesFromCampaign = 0
+
+        /// Creates the progress of an import that has not begun.
+        public init() {}
+    }
+
+    /// An import that is under way.
+    public struct ContactImport: Sendable, Equatable {
+        /// Its id.
+        public let id: UUID
+        /// Where it adds contacts.
+        public let campaign: UUID
+        /// How far it has come.
+        public let progress: ImportProgress
+    }
+
+    /// Begins an import, or goes on with an interrupted one of the same file into the same campaign.
+    /// - Parameters:
+    ///   - campaign: The campaign.
+    ///   - fileName: For people who look at the table.
+    ///   - fileSize: Bytes; nil when it is not known.
+    ///   - fingerprint: What tells the file and the way it is read from others; nil for one that cannot be resumed.
+    /// - Returns: The import, with progress if it was interrupted.
+    /// - Throws: `PostgresError`.
+    public func beginImport(
+        campaign: UUID,
+        fileName: String,
+        fileSize: Int?,
+        fingerprint: String?
+    ) async throws -> ContactImport {
+        let result = try await self.client.execute(Self.insertImport, [campaign, fileName, fileSize, fingerprint])
+        guard let row = result.first else { throw StoreError(code: .notFound, message: "the import was not stored") }
+        var progress = ImportProgress()
+        for (index, field) in Self.counters.enumerated() {
+            progress[keyPath: field] = try row.decode(Int.self, at: index + 1)
+        }
+        return ContactImport(id: try row.decode(UUID.self, at: 0), campaign: campaign, progress: progress)
+    }
+
+    /// Adds the contacts of the next lines and remembers how far the import has come, in one transaction.
+    /// - Parameters:
+    ///   - contacts: The contacts.
+    ///   - current: The import as it was returned last.
+    ///   - progress: How far it has come with these lines, but for what the database counts: added, excluded, present,
+    ///     repeated.
+    /// - Returns: The import as it stands now.
+    /// - Throws: ``StoreError`` with code `notAllowed` when another process goes on with the same import;
+    ///   `PostgresError`.
+    public func addContacts(
+        _ contacts: [NewContact],
+        to current: ContactImport,
+        progress: ImportProgress
+    ) async throws -> ContactImport {
+        try await self.client.withTransaction { connection in
+            var next = progress
+            if !contacts.isEmpty {
+                try await Self.copy(contacts, connection)
+                let count = try await Self.insertStaged(current.campaign, connection)
+                next.added += count.added
+                next.excluded += count.excluded
+                let others = contacts.count - count.added
+                if others > 0 {
+                    let row = try await connection.execute(Self.countPresent, [current.campaign, current.id]).first
+                    let present = try row?.decode(Int.self, at: 0) ?? 0
+                    next.present += present
+                    next.repeated += others - present
+                }
+                try await connection.execute(Self.dropStaging)
+            }
+            let values = Self.counters.map { next[keyPath: $0] }
+            let updated = try await connection.execute(
+                Self.advanceImport,
+                [current.id, current.progress.linesDone, values]
+            )
+            guard updated.affectedRows == 1 else {
+                throw StoreError(
+                    code: .notAllowed,
+                    message: "another process is importing the same file: let it finish"
+                )
+            }
+            return ContactImport(id: current.id, campaign: current.campaign, progress: next)
+        }
+    }
+
+    /// Marks an import as done; the same file is read from its beginning from now on.
+    /// - Throws: `PostgresError`.
+    public func finishImport(_ current: ContactImport) async throws {
+        try await self.client.execute(Self.closeImport, [current.id])
+    }
+
+    /// In the order of the statements' columns.
+    private static var counters: [WritableKeyPath<ImportProgress, Int>] {
+        [
+            \.linesDone, \.rejectsBytes, \.read, \.added, \.excluded, \.present, \.repeated, \.rejected,
+            \.zonesFromFile,
+            \.zonesFromNumber, \.zonesFromCampaign,
+        ]
+    }
+
+    private static let insertImport = PostgresStatement(
+        """
+        insert into contact_imports (campaign_id, file_name, file_size, fingerprint)
+        values ($1, $2, $3, $4)
+        on conflict (campaign_id, fingerprint) where finished_at is null do update set file_name = excluded.file_name
+        returning id, lines_done, rejects_bytes, rows_read, rows_added, rows_excluded, rows_present, rows_repeated,
+            rows_rejected, zones_from_file, zones_from_number, zones_from_campaign
+        """,
+        prepared: false
+    )
+
+    /// Staged rows whose contact is older than the import. Laterally, so that each is looked up by the index: the staging
+    /// table has no statistics, and reading all contacts for every chunk would be the alternative.
+    private static let countPresent = PostgresStatement(
+        """
+        select count(*)
+        from import_rows r
+        cross join lateral (
+            select 1
+            from contacts c
+            where c.campaign_id = $1 and c.phone_number = r.phone_number
+                and c.created_at < (select i.started_at from contact_imports i where i.id = $2)
+            offset 0) as older
+        """,
+        prepared: false
+    )
+
+    private static let advanceImport = PostgresStatement(
+        """
+        update contact_imports
+        set lines_done = v[1], rejects_bytes = v[2], rows_read = v[3], rows_added = v[4], rows_excluded = v[5],
+            rows_present = v[6], rows_repeated = v[7], rows_rejected = v[8], zones_from_file = v[9],
+            zones_from_number = v[10], zones_from_campaign = v[11]
+        from (select $3::bigint[] as v) as new
+        where id = $1 and lines_done = $2 and finished_at is null
+        """,
+        prepared: false
+    )
+
+    private static let closeImport = PostgresStatement(
+        "update contact_imports set finished_at = now() where id = $1",
+        prepared: false
+    )
+}
