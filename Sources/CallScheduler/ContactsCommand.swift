@@ -39,6 +39,9 @@ struct ContactsCommand: ParsableCommand {
             let fingerprint = try file.size.map { size in
                 try FileFingerprint.make(path: self.file, size: size, options: self.options.words + [rejectsPath])
             }
+            var settings = try await self.common.settings()
+            let key = settings.suppressionKey()
+            try settings.check()
             let summary = try await self.common.withStore { store in
                 let campaign = try await store.campaign(named: self.campaign)
                 guard ![.completed, .cancelled].contains(campaign.status) else {
@@ -52,6 +55,9 @@ struct ContactsCommand: ParsableCommand {
                     zones: zones,
                     countryZones: try Self.countryZones(known: zones)
                 )
+                if try await store.hasSuppressedNumbers(), key == nil {
+                    throw UsageFault("SUPPRESSION_KEY is not set: persons were erased, and only it tells their numbers")
+                }
                 let current = try await store.beginImport(
                     campaign: campaign.id,
                     fileName: self.file,
@@ -59,7 +65,13 @@ struct ContactsCommand: ParsableCommand {
                     fingerprint: fingerprint
                 )
                 await file.begin(check, after: current.progress.linesDone)
-                var loader = ContactLoader(store: store, file: file, rejectsPath: rejectsPath, resuming: current)
+                var loader = ContactLoader(
+                    store: store,
+                    file: file,
+                    rejectsPath: rejectsPath,
+                    resuming: current,
+                    suppressionKey: key
+                )
                 return try await loader.load()
             }
             try self.print(summary)
@@ -82,6 +94,9 @@ struct ContactsCommand: ParsableCommand {
             Console.line("added     \(summary.added)  (of these excluded from the start: \(summary.excluded))")
             Console.line("present   \(summary.present)  (in the campaign already)")
             Console.line("repeated  \(summary.repeated)  (twice in the file)")
+            if summary.erased > 0 {
+                Console.line("erased    \(summary.erased)  (persons who asked to be forgotten: left out)")
+            }
             Console.line("rejected  \(summary.rejected)")
             for example in summary.examples { Console.line("  \(self.file):\(example)") }
             Console.line(
