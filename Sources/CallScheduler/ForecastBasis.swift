@@ -37,12 +37,14 @@ struct ForecastBasis {
         }
         self.plan = ForecastPlan(
             groups: facts.groups.map { group in
-                ForecastPlan.Group(
+                var alike = ForecastPlan.Group(
                     zones: group.zones.split(separator: ",").map(String.init),
                     count: group.count,
                     attempts: group.attempts,
                     due: group.due
                 )
+                alike.blockedDates = group.blockedDates
+                return alike
             },
             week: facts.week,
             lines: lines,
@@ -60,8 +62,8 @@ struct ForecastBasis {
         self.plan.retryMinutes = settings.retryMinutes
         self.plan.retryJitterPercent = settings.retryJitterPercent
         self.plan.numberLimits = settings.numberLimits
-        self.plan.callsPerHour = options.callsPerHour
-        self.plan.target = options.target
+        self.plan.callsPerHour = options.callsPerHour ?? settings.callsPerHour
+        self.plan.target = options.target ?? settings.targetCompletes.map { max(1, $0 - facts.completed) }
         self.plan.end = settings.endsAt
         self.plan.horizonDays = options.horizonDays
         self.plan.seed = options.seed
@@ -75,8 +77,12 @@ struct ForecastBasis {
             "\(self.plan.callsPerSecond)",
             options.callsPerSecond == nil ? "assumed: one dialer with the default setting" : "given"
         )
-        if let most = options.callsPerHour { self.note("calls per hour", "\(most)", "given") }
-        if let target = options.target { self.note("target", "\(target) more completed", "given") }
+        if let most = self.plan.callsPerHour {
+            self.note("calls per hour", "\(most)", options.callsPerHour == nil ? "the campaign" : "given")
+        }
+        if let target = self.plan.target {
+            self.note("target", "\(target) more completed", options.target == nil ? "the campaign" : "given")
+        }
         self.note("outcomes", Self.text(rates), ratesSource)
         self.note("length of a call", String(format: "%.0f s in the mean", lengths.mean(rates)), lengthsSource)
         self.noteRules(settings, facts)
@@ -107,6 +113,11 @@ struct ForecastBasis {
             settings.endsAt.map { Self.clock($0, self.plan.timeZone) } ?? "none",
             "the campaign; at most \(self.plan.horizonDays) days are looked at"
         )
+        var left: [String] = []
+        if !settings.dayParts.isEmpty { left.append("day parts") }
+        if !settings.cellTargets.isEmpty { left.append("targets by cell") }
+        if !settings.outcomeMaximums.isEmpty { left.append("attempts by outcome") }
+        if !left.isEmpty { self.note("not simulated", left.joined(separator: ", "), "the campaign will be slower, or shorter") }
         self.note("other campaigns", "none", "assumed: the lines are this campaign's alone")
     }
 

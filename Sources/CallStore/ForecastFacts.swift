@@ -12,6 +12,8 @@ extension CallStore {
         public struct Group: Sendable, Equatable {
             /// Where they live: one IANA name, or several with commas between them.
             public let zones: String
+            /// Dates on which nobody in their region is called, `YYYY-MM-DD`; those of the past are left out.
+            public let blockedDates: [String]
             /// Their attempts so far. An attempt that is under way is not among them: the call counts as still to come.
             public let attempts: Int
             /// When all of them are due; nil when they are already, or have a call under way.
@@ -40,6 +42,8 @@ extension CallStore {
         public let blockedDates: [String]
         /// Its contacts.
         public let groups: [Group]
+        /// How many have completed.
+        public let completed: Int
         /// Outcomes of its own attempts.
         public let ownOutcomes: [Outcome]
         /// Outcomes of the latest attempts of all campaigns.
@@ -62,11 +66,13 @@ extension CallStore {
             groups: try await self.client.execute(Self.forecastGroups, [id]).map { row in
                 ForecastFacts.Group(
                     zones: try row.decode(String.self, at: 0),
+                    blockedDates: try row.decode([String].self, at: 4),
                     attempts: try row.decode(Int.self, at: 1),
                     due: try row.decode(Date?.self, at: 2),
                     count: try row.decode(Int.self, at: 3)
                 )
             },
+            completed: try campaign.decode(Int.self, at: 4),
             ownOutcomes: try await self.outcomes(id),
             allOutcomes: try await self.outcomes(nil)
         )
@@ -99,7 +105,9 @@ extension CallStore {
                 generate_series(
                     greatest(lower(r), current_date - 2)::timestamp,
                     least(upper(r) - 1, current_date + 800)::timestamp, interval '1 day') as d
-            order by d)
+            order by d),
+            (select count(*) from campaign_strata s join contacts c on c.stratum_id = s.id and c.state = 'completed'
+             where s.campaign_id = k.id)
         from campaigns k
         where k.name = $1
         """
@@ -109,19 +117,27 @@ extension CallStore {
     private static let forecastGroups = PostgresStatement(
         name: "forecast_groups",
         """
-        select s.zones, s.attempts::bigint, max(s.due), count(*)
+        select s.zones, s.attempts::bigint, max(s.due), count(*), array(
+            select d::date::text
+            from regions g, unnest(g.blocked_dates) as r,
+                generate_series(
+                    greatest(lower(r), current_date - 2)::timestamp,
+                    least(upper(r) - 1, current_date + 800)::timestamp, interval '1 day') as d
+            where g.region = s.region
+            order by d)
         from (
-            select coalesce(c.time_zone, k.time_zone) as zones,
+            select coalesce(c.time_zone, k.time_zone) as zones, t.region,
                 c.attempts_count - case when c.state = 'in_progress' and c.prior_state is null then 1 else 0 end
                     as attempts,
                 case when c.state <> 'in_progress' and c.next_attempt_at > now() then c.next_attempt_at end as due
             from campaigns k
             join contacts c on c.campaign_id = k.id
+            join campaign_strata t on t.id = c.stratum_id
             where k.id = $1
                 and (c.state = 'in_progress'
                     or c.state in ('pending', 'not_reached') and c.next_attempt_at is not null)) as s
-        group by s.zones, s.attempts, date_bin('5 minutes', s.due, 'epoch')
-        order by 3 nulls first, 1, 2
+        group by s.zones, s.region, s.attempts, date_bin('5 minutes', s.due, 'epoch')
+        order by 3 nulls first, 1, 2, s.region
         """
     )
 

@@ -10,6 +10,8 @@ public struct ForecastPlan: Sendable {
     public struct Group: Sendable, Equatable {
         /// IANA names; the window is open only when it is open in all of them.
         public var zones: [String]
+        /// Local dates on which nobody among them is called, beside the plan's, `YYYY-MM-DD`.
+        public var blockedDates: [String] = []
         /// How many contacts, from 0.
         public var count: Int
         /// Attempts that were made before the start, from 0.

@@ -13,7 +13,7 @@ struct Simulation {
     /// No call is placed from here on.
     private let length: Int
     private let endsByDate: Bool
-    private let zoneNames: [[String]]
+    private let places: [Place]
 
     private var contacts: ContactTable
     private var zones: SimulatedZones
@@ -50,16 +50,18 @@ struct Simulation {
         self.ends = Array(repeating: ContactList(), count: longest)
         self.resting = RestingContacts(length: length)
         self.book = HourBook(start: start, zone: plan.timeZone)
-        let names = Set(plan.groups.map { $0.zones.sorted() }).sorted { $0.joined() < $1.joined() }
-        let rule = OpenTimes.Rule(
-            week: plan.week,
-            blockedDays: Set(plan.blockedDates.compactMap(Self.day)),
-            start: start,
-            length: length
-        )
-        self.zoneNames = names
+        let places = Set(plan.groups.map(Place.init)).sorted()
+        self.places = places
         self.zones = SimulatedZones(
-            names.map { OpenTimes(zones: $0.compactMap(TimeZone.init(identifier:)), rule: rule) }
+            places.map { place in
+                let rule = OpenTimes.Rule(
+                    week: plan.week,
+                    blockedDays: Set((plan.blockedDates + place.blockedDates).compactMap(Self.day)),
+                    start: start,
+                    length: length
+                )
+                return OpenTimes(zones: place.zones.compactMap(TimeZone.init(identifier:)), rule: rule)
+            }
         )
         self.contacts = ContactTable(
             capacity: plan.contacts,
@@ -75,9 +77,9 @@ struct Simulation {
     }
 
     private mutating func load(start: Int) {
-        let zoneIndex = Dictionary(uniqueKeysWithValues: zip(self.zoneNames, self.zoneNames.indices))
+        let placeIndex = Dictionary(uniqueKeysWithValues: zip(self.places, self.places.indices))
         for group in self.plan.groups {
-            let zone = zoneIndex[group.zones.sorted()] ?? 0
+            let zone = placeIndex[Place(group)] ?? 0
             let due = group.due.map { Int($0.timeIntervalSince1970.rounded(.up)) - start } ?? 0
             for index in 0..<group.count {
                 // Groups that are due at the same time are called in turn, each in proportion to its size.
@@ -175,7 +177,7 @@ extension Simulation {
             observer?(
                 SimulatedCall(
                     contact: contact,
-                    zones: self.zoneNames[zone],
+                    zones: self.places[zone].zones,
                     attempt: Int(self.contacts.attempts[contact]),
                     start: self.book.date(self.clock),
                     end: self.book.date(self.clock + seconds),
