@@ -33,7 +33,9 @@ enum Console {
                 let padding = String(repeating: " ", count: widths[column] - row[column].count)
                 return header[column].hasPrefix("#") ? padding + row[column] : row[column] + padding
             }
-            Self.line(cells.joined(separator: "  ").trimmingCharacters(in: .newlines))
+            var line = cells.joined(separator: "  ")
+            while line.last == " " { line.removeLast() }
+            Self.line(line)
         }
     }
 

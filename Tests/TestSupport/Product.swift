@@ -33,6 +33,11 @@ public struct Product {
         }
     }
 
+    /// The folder of the executable.
+    public static var folder: URL {
+        get throws { try Self.executable.deletingLastPathComponent() }
+    }
+
     private struct NotBuilt: Error, CustomStringConvertible {
         let description = "the executable is not built: run `swift build --build-tests`"
     }

@@ -1,0 +1,104 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import CallStore
+import Foundation
+import TestBasics
+import TestSupport
+import Testing
+
+/// The documented way of a campaign manager, command by command.
+@Suite(.timeLimit(.minutes(4)))
+struct WalkThroughTests {
+    /// The commands of a document's shell blocks.
+    private static func commands(of document: String) throws -> String {
+        let url = Shell.root.appendingPathComponent(document)
+        var blocks: [String] = []
+        var block: [String]?
+        for line in try String(contentsOf: url, encoding: .utf8).components(separatedBy: "\n") {
+            if line == "```sh" {
+                block = []
+            } else if line == "```", let ended = block {
+                blocks.append(ended.joined(separator: "\n"))
+                block = nil
+            } else {
+                block?.append(line)
+            }
+        }
+        return blocks.joined(separator: "\n")
+    }
+
+    private static func settings(_ scratch: Scratch, simulator: Int, webhooks: Int) -> String {
+        """
+        DATABASE_URL=\(scratch.databaseURL)
+        AMQP_URL=\(scratch.brokerURL)
+        TWILIO_ACCOUNT_SID=\(Rehearsal.account)
+        TWILIO_AUTH_TOKEN=rehearsal
+        TWILIO_BASE_URL=http://127.0.0.1:\(simulator)
+        WEBHOOK_PUBLIC_URL=http://127.0.0.1:\(webhooks)
+        WEBHOOK_PORT=\(webhooks)
+        SELECTOR_INTERVAL_SECONDS=1
+        DIALER_CALLS_PER_SECOND=50
+
+        """
+    }
+
+    @Test("a survey in two countries is set up, rehearsed, started, explained and exported as the document says")
+    func twoCountries() async throws {
+        try await Scratch.run { real in
+            try await Scratch.run { rehearsal in
+                let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+                try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+                defer { try? FileManager.default.removeItem(at: folder) }
+                for name in ["france.csv", "united-states.csv"] {
+                    try FileManager.default.copyItem(
+                        at: Shell.root.appendingPathComponent("ops/sample/" + name),
+                        to: folder.appendingPathComponent(name)
+                    )
+                }
+                let (simulator, webhooks) = (try Rehearsal.freePort(), try Rehearsal.freePort())
+                for (name, scratch) in [("call-scheduler.env", real), ("rehearsal.env", rehearsal)] {
+                    try Self.settings(scratch, simulator: simulator, webhooks: webhooks)
+                        .write(to: folder.appendingPathComponent(name), atomically: true, encoding: .utf8)
+                }
+                let script = try Self.commands(of: "ops/two-countries.md").replacing("9100", with: "\(simulator)")
+                try script.write(to: folder.appendingPathComponent("commands"), atomically: true, encoding: .utf8)
+                // With job control, as in a terminal; at the end nothing of it may be left running.
+                let shell = """
+                    set -meuo pipefail; PATH='\(try Product.folder.path)':$PATH; cd '\(folder.path)'
+                    trap 'for job in $(jobs -p); do kill -- "-$job" 2>/dev/null || true; done' EXIT
+                    source ./commands
+                    """
+                try await Task.detached { try Shell.run(shell) }.value
+                try await Self.check(real, rehearsal, folder)
+            }
+        }
+    }
+
+    private static func check(_ real: Scratch, _ rehearsal: Scratch, _ folder: URL) async throws {
+        let completes = try await rehearsal.value(
+            """
+            select array_agg(n order by cell) from (
+                select s.cell, count(*) filter (where c.state = 'completed') as n
+                from contacts c join campaign_strata s on s.id = c.stratum_id group by s.cell) x
+            """,
+            as: [Int].self
+        )
+        #expect(completes.count == 2 && completes.allSatisfy { $0 > 0 && $0 <= 8 }, "\(completes)")
+        let attempts = try await rehearsal.value("select count(*) from call_attempts", as: Int.self)
+        let evidence = try String(contentsOf: folder.appendingPathComponent("evidence.csv"), encoding: .utf8)
+        #expect(evidence.split(separator: "\n").count == attempts + 1)
+        let contacts = try String(contentsOf: folder.appendingPathComponent("contacts.csv"), encoding: .utf8)
+        #expect(contacts.split(separator: "\n").count == 41)
+        let rejects = try String(contentsOf: folder.appendingPathComponent("france.csv.rejects.csv"), encoding: .utf8)
+        #expect(rejects.contains("42,") && rejects.contains("too short"))
+        // Nothing was running there, and it may be night: nobody was called, and everybody has a place and rules.
+        #expect(try await real.value("select count(*) from call_attempts", as: Int.self) == 0)
+        let zones = try await real.value(
+            "select count(*) from campaign_strata where time_zone like '%America/New_York%Pacific/Honolulu%'",
+            as: Int.self
+        )
+        #expect(zones == 1)
+        #expect(try await real.value("select count(*) from contacts where erased_at is not null", as: Int.self) == 1)
+    }
+}
