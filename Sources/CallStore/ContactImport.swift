@@ -90,13 +90,17 @@ extension CallStore {
     static func copy(_ contacts: [NewContact], _ connection: PostgresConnection) async throws {
         try await connection.execute(Self.createStaging)
         _ = try await connection.copyIn(Self.copyStaging) { writer in
+            // In pieces, so that the server reads one while the next is written.
             var bytes: [UInt8] = []
-            bytes.reserveCapacity(contacts.count * 128)
+            bytes.reserveCapacity(Self.copyPiece + 4096)
             var ids = TimeOrderedIDs()
             for contact in contacts {
                 bytes.append(contentsOf: ids.next().utf8)
                 bytes.append(0x09)
                 Self.append(contact, to: &bytes)
+                guard bytes.count >= Self.copyPiece else { continue }
+                try await writer.write(bytes)
+                bytes.removeAll(keepingCapacity: true)
             }
             try await writer.write(bytes)
         }
@@ -110,6 +114,8 @@ extension CallStore {
             excluded: try row?.decode(Int.self, at: 1) ?? 0
         )
     }
+
+    private static let copyPiece = 1 << 16
 
     private static func append(_ contact: NewContact, to bytes: inout [UInt8]) {
         func field(_ value: String?, last: Bool = false) {
