@@ -77,14 +77,14 @@ extension CallStore {
     /// - Throws: ``StoreError`` with code `notAllowed` when another process goes on with the same import;
     ///   `PostgresError`.
     public func addContacts(
-        _ contacts: [NewContact],
+        _ contacts: StagedContacts,
         to current: ContactImport,
         progress: ImportProgress
     ) async throws -> ContactImport {
         try await self.client.withTransaction { connection in
             try await connection.execute(Self.commitLater)
             var next = progress
-            if !contacts.isEmpty {
+            if contacts.count > 0 {
                 try await Self.copy(contacts, connection)
                 let count = try await Self.insertStaged(current.campaign, connection)
                 next.added += count.added
