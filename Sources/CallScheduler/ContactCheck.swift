@@ -16,14 +16,14 @@ struct ContactCheck: Sendable {
             let fields: [String]
         }
 
-        var contacts: [CallStore.NewContact] = []
+        var contacts = CallStore.StagedContacts()
         var rejected: [Rejected] = []
         var zonesFromFile = 0
         var zonesFromNumber = 0
         var zonesFromCampaign = 0
 
         mutating func append(_ other: Rows) {
-            self.contacts += other.contacts
+            self.contacts.append(other.contacts)
             self.rejected += other.rejected
             self.zonesFromFile += other.zonesFromFile
             self.zonesFromNumber += other.zonesFromNumber
@@ -39,7 +39,6 @@ struct ContactCheck: Sendable {
 
     func rows(_ records: ArraySlice<CSVReader.Record>) -> Rows {
         var rows = Rows()
-        rows.contacts.reserveCapacity(records.count)
         for record in records {
             do throws(ContactColumns.Fault) {
                 if let fault = record.fault { throw ContactColumns.Fault(reason: fault) }

@@ -80,26 +80,16 @@ extension CallStore {
     public func addContacts(_ contacts: [NewContact], campaign: UUID) async throws -> ImportCount {
         guard !contacts.isEmpty else { return ImportCount() }
         return try await self.client.withTransaction { connection in
-            try await Self.copy(contacts, connection)
+            try await Self.copy(StagedContacts(contacts), connection)
             let count = try await Self.insertStaged(campaign, connection)
             try await connection.execute(Self.dropStaging)
             return count
         }
     }
 
-    static func copy(_ contacts: [NewContact], _ connection: PostgresConnection) async throws {
+    static func copy(_ contacts: StagedContacts, _ connection: PostgresConnection) async throws {
         try await connection.execute(Self.createStaging)
-        _ = try await connection.copyIn(Self.copyStaging) { writer in
-            var bytes: [UInt8] = []
-            bytes.reserveCapacity(contacts.count * 128)
-            var ids = TimeOrderedIDs()
-            for contact in contacts {
-                bytes.append(contentsOf: ids.next().utf8)
-                bytes.append(0x09)
-                Self.append(contact, to: &bytes)
-            }
-            try await writer.write(bytes)
-        }
+        _ = try await connection.copyIn(Self.copyStaging) { try await $0.write(contacts.bytes) }
     }
 
     static func insertStaged(_ campaign: UUID, _ connection: PostgresConnection) async throws -> ImportCount {
@@ -110,23 +100,6 @@ extension CallStore {
             added: try row?.decode(Int.self, at: 0) ?? 0,
             excluded: try row?.decode(Int.self, at: 1) ?? 0
         )
-    }
-
-    private static func append(_ contact: NewContact, to bytes: inout [UInt8]) {
-        func field(_ value: String?, last: Bool = false) {
-            PostgresCopyWriter.appendTextField(value, to: &bytes)
-            bytes.append(last ? 0x0A : 0x09)
-        }
-        field(contact.externalID)
-        field(contact.phoneNumber.e164)
-        field(contact.email)
-        field(contact.language)
-        field(contact.hasPriorConsent ? "t" : "f")
-        field(contact.doNotCall ? "t" : "f")
-        field(contact.timeZone)
-        field(contact.timeZoneSource)
-        field(contact.region)
-        field(contact.cell, last: true)
     }
 
     private static let selectTimeZones = PostgresStatement(

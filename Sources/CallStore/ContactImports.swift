@@ -77,13 +77,14 @@ extension CallStore {
     /// - Throws: ``StoreError`` with code `notAllowed` when another process goes on with the same import;
     ///   `PostgresError`.
     public func addContacts(
-        _ contacts: [NewContact],
+        _ contacts: StagedContacts,
         to current: ContactImport,
         progress: ImportProgress
     ) async throws -> ContactImport {
         try await self.client.withTransaction { connection in
+            try await connection.execute(Self.commitLater)
             var next = progress
-            if !contacts.isEmpty {
+            if contacts.count > 0 {
                 try await Self.copy(contacts, connection)
                 let count = try await Self.insertStaged(current.campaign, connection)
                 next.added += count.added
@@ -112,7 +113,7 @@ extension CallStore {
         }
     }
 
-    /// Marks an import as done; the same file is read from its beginning from now on.
+    /// Marks an import as done, with all that it has brought on the disk; the same file is read from its beginning from now on.
     /// - Throws: `PostgresError`.
     public func finishImport(_ current: ContactImport) async throws {
         try await self.client.execute(Self.closeImport, [current.id])
@@ -137,6 +138,10 @@ extension CallStore {
         """,
         prepared: false
     )
+
+    /// A crash of the server may take the last chunks, and with each the checkpoint that tells of it: they are imported
+    /// again. What commits later, the end of the import above all, waits for them.
+    private static let commitLater = PostgresStatement("set local synchronous_commit to off", prepared: false)
 
     /// Staged rows whose contact is older than the import. Laterally, so that each is looked up by the index: the staging
     /// table has no statistics, and reading all contacts for every chunk would be the alternative.

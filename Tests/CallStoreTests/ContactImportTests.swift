@@ -45,13 +45,13 @@ struct ContactImportTests {
             progress.read = 12
             progress.rejected = 2
             progress.rejectsBytes = 40
-            current = try await store.addContacts(Self.rows(3..<13), to: current, progress: progress)
+            current = try await store.addContacts(.init(Self.rows(3..<13)), to: current, progress: progress)
             #expect((current.progress.added, current.progress.excluded) == (8, 1))
             #expect((current.progress.present, current.progress.repeated) == (2, 0))
             progress = current.progress
             progress.linesDone = 20
             let twice = try Self.rows(10..<15) + Self.rows(14..<15)
-            current = try await store.addContacts(twice, to: current, progress: progress)
+            current = try await store.addContacts(.init(twice), to: current, progress: progress)
             #expect((current.progress.added, current.progress.present, current.progress.repeated) == (10, 2, 4))
             let resumed = try await store.beginImport(
                 campaign: campaign,
@@ -100,10 +100,10 @@ struct ContactImportTests {
             #expect(first.id == second.id)
             var progress = first.progress
             progress.linesDone = 3
-            _ = try await store.addContacts(Self.rows(0..<2), to: first, progress: progress)
+            _ = try await store.addContacts(.init(Self.rows(0..<2)), to: first, progress: progress)
             let late = progress
             let error = await #expect(throws: StoreError.self) {
-                try await store.addContacts(Self.rows(2..<4), to: second, progress: late)
+                try await store.addContacts(.init(Self.rows(2..<4)), to: second, progress: late)
             }
             #expect(error?.message.contains("another process") == true)
             #expect(try await scratch.value("select count(*) from contacts", as: Int.self) == 2)
