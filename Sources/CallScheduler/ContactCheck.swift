@@ -18,6 +18,8 @@ struct ContactCheck: Sendable {
 
         var contacts = CallStore.StagedContacts()
         var rejected: [Rejected] = []
+        /// Persons who asked to be forgotten: counted, and written down nowhere, not even among the rejected.
+        var erased = 0
         var zonesFromFile = 0
         var zonesFromNumber = 0
         var zonesFromCampaign = 0
@@ -25,6 +27,7 @@ struct ContactCheck: Sendable {
         mutating func append(_ other: Rows) {
             self.contacts.append(other.contacts)
             self.rejected += other.rejected
+            self.erased += other.erased
             self.zonesFromFile += other.zonesFromFile
             self.zonesFromNumber += other.zonesFromNumber
             self.zonesFromCampaign += other.zonesFromCampaign
@@ -36,6 +39,7 @@ struct ContactCheck: Sendable {
     /// The zones that the database knows.
     let zones: Set<String>
     let countryZones: CountryZones
+    let erased: SuppressedNumbers
 
     func rows(_ records: ArraySlice<CSVReader.Record>) -> Rows {
         var rows = Rows()
@@ -43,6 +47,10 @@ struct ContactCheck: Sendable {
             do throws(ContactColumns.Fault) {
                 if let fault = record.fault { throw ContactColumns.Fault(reason: fault) }
                 let contact = try self.contact(record.fields)
+                if self.erased.contains(contact.phoneNumber) {
+                    rows.erased += 1
+                    continue
+                }
                 switch contact.timeZoneSource {
                 case "file": rows.zonesFromFile += 1
                 case "number": rows.zonesFromNumber += 1

@@ -33,22 +33,14 @@ struct ContactLoader {
     private var current: CallStore.ContactImport
     private var examples: [String] = []
     private var bar: ProgressBar
-    private let suppressionKey: SuppressionKey?
     private var erased = 0
 
-    init(
-        store: CallStore,
-        file: ContactFile,
-        rejectsPath: String,
-        resuming current: CallStore.ContactImport,
-        suppressionKey: SuppressionKey?
-    ) {
+    init(store: CallStore, file: ContactFile, rejectsPath: String, resuming current: CallStore.ContactImport) {
         self.store = store
         self.file = file
         self.rejectsPath = rejectsPath
         self.current = current
         self.bar = ProgressBar(total: file.size)
-        self.suppressionKey = suppressionKey
     }
 
     mutating func load() async throws -> Summary {
@@ -108,18 +100,8 @@ struct ContactLoader {
         progress.zonesFromFile += chunk.rows.zonesFromFile
         progress.zonesFromNumber += chunk.rows.zonesFromNumber
         progress.zonesFromCampaign += chunk.rows.zonesFromCampaign
-        let contacts = try await self.withoutErased(chunk.rows.contacts)
-        self.current = try await self.store.addContacts(contacts, to: self.current, progress: progress)
+        self.erased += chunk.rows.erased
+        self.current = try await self.store.addContacts(chunk.rows.contacts, to: self.current, progress: progress)
         self.bar.show(bytes: chunk.bytesRead, rows: progress.read)
-    }
-
-    /// They are counted, and not named in the rejects file: nothing of them is to be written down again.
-    private mutating func withoutErased(_ contacts: [CallStore.NewContact]) async throws -> [CallStore.NewContact] {
-        guard let key = self.suppressionKey else { return contacts }
-        let erased = try await self.store.suppressed(among: contacts.map(\.phoneNumber), key: key)
-        guard !erased.isEmpty else { return contacts }
-        let kept = contacts.filter { !erased.contains($0.phoneNumber) }
-        self.erased += contacts.count - kept.count
-        return kept
     }
 }

@@ -49,15 +49,17 @@ struct ContactsCommand: ParsableCommand {
                 }
                 let columns = try await file.readHeader(map: map, ignoresOthers: self.options.ignoreOtherColumns)
                 let zones = try await store.timeZones()
+                let erased = try await store.suppressedNumbers(key: key)
+                guard erased.isEmpty || key != nil else {
+                    throw UsageFault("SUPPRESSION_KEY is not set: persons were erased, and only it tells their numbers")
+                }
                 let check = ContactCheck(
                     columns: columns,
                     plan: plan,
                     zones: zones,
-                    countryZones: try Self.countryZones(known: zones)
+                    countryZones: try Self.countryZones(known: zones),
+                    erased: erased
                 )
-                if try await store.hasSuppressedNumbers(), key == nil {
-                    throw UsageFault("SUPPRESSION_KEY is not set: persons were erased, and only it tells their numbers")
-                }
                 let current = try await store.beginImport(
                     campaign: campaign.id,
                     fileName: self.file,
@@ -65,13 +67,7 @@ struct ContactsCommand: ParsableCommand {
                     fingerprint: fingerprint
                 )
                 await file.begin(check, after: current.progress.linesDone)
-                var loader = ContactLoader(
-                    store: store,
-                    file: file,
-                    rejectsPath: rejectsPath,
-                    resuming: current,
-                    suppressionKey: key
-                )
+                var loader = ContactLoader(store: store, file: file, rejectsPath: rejectsPath, resuming: current)
                 return try await loader.load()
             }
             try self.print(summary)

@@ -117,7 +117,9 @@ struct ForecastBasis {
         if !settings.dayParts.isEmpty { left.append("day parts") }
         if !settings.cellTargets.isEmpty { left.append("targets by cell") }
         if !settings.outcomeMaximums.isEmpty { left.append("attempts by outcome") }
-        if !left.isEmpty { self.note("not simulated", left.joined(separator: ", "), "the campaign will be slower, or shorter") }
+        if !left.isEmpty {
+            self.note("not simulated", left.joined(separator: ", "), "the campaign will be slower, or shorter")
+        }
         self.note("other campaigns", "none", "assumed: the lines are this campaign's alone")
     }
 

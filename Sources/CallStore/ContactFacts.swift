@@ -163,8 +163,9 @@ struct ContactFacts {
         let origin =
             switch try self.value(String.self, "zone_source") {
             case "file": "from its file"
-            case "number": zones.contains(",")
-                ? "by the country of its number; it must be open in all of them" : "by the country of its number"
+            case "number":
+                zones.contains(",")
+                    ? "by the country of its number; it must be open in all of them" : "by the country of its number"
             default: "the campaign's, because its own is not known"
             }
         return Rule(

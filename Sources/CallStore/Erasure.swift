@@ -26,6 +26,21 @@ public struct SuppressionKey: Sendable {
     }
 }
 
+/// A list of numbers of persons who were forgotten.
+public struct SuppressedNumbers: Sendable {
+    let key: SuppressionKey?
+    let digests: Set<String>
+
+    /// Whether nobody is on it.
+    public var isEmpty: Bool { self.digests.isEmpty }
+
+    /// Whether a number is on it; never without the key.
+    public func contains(_ number: PhoneNumber) -> Bool {
+        guard !self.digests.isEmpty, let key = self.key else { return false }
+        return self.digests.contains(key.digest(number))
+    }
+}
+
 extension CallStore {
     /// What the forgetting of a person removed.
     public struct Erasure: Sendable, Codable, Equatable {
@@ -83,25 +98,15 @@ extension CallStore {
         }
     }
 
-    /// Whether any number is kept from coming back, so that imports need the key.
+    /// The numbers that must not come back with an import.
+    /// - Parameter key: The key of the digests; without it no number can be recognised.
+    /// - Returns: The list.
     /// - Throws: `PostgresError`.
-    public func hasSuppressedNumbers() async throws -> Bool {
-        try await self.client.execute(Self.anySuppressed).count > 0
-    }
-
-    /// Which of these numbers must not come back.
-    /// - Parameters:
-    ///   - numbers: Numbers that are about to be imported.
-    ///   - key: The key of the digests.
-    /// - Returns: The subset that was erased.
-    /// - Throws: `PostgresError`.
-    public func suppressed(among numbers: [PhoneNumber], key: SuppressionKey) async throws -> Set<PhoneNumber> {
-        guard !numbers.isEmpty else { return [] }
-        let digests = numbers.map { key.digest($0) }
-        let found = Set(
-            try await self.client.execute(Self.selectSuppressed, [digests]).map { try $0.decode(String.self, at: 0) }
+    public func suppressedNumbers(key: SuppressionKey?) async throws -> SuppressedNumbers {
+        SuppressedNumbers(
+            key: key,
+            digests: Set(try await self.client.execute(Self.selectSuppressed).map { try $0.decode(String.self, at: 0) })
         )
-        return Set(zip(numbers, digests).filter { found.contains($0.1) }.map(\.0))
     }
 
     private static let selectNumber = PostgresStatement(
@@ -114,18 +119,9 @@ extension CallStore {
         "insert into suppressed_numbers (digest) values (decode($1, 'hex')) on conflict do nothing"
     )
 
-    private static let anySuppressed = PostgresStatement(
-        name: "any_suppressed",
-        "select from suppressed_numbers limit 1"
-    )
-
     private static let selectSuppressed = PostgresStatement(
         name: "select_suppressed",
-        """
-        select encode(s.digest, 'hex')
-        from unnest($1::text[]) as n
-        join suppressed_numbers s on s.digest = decode(n, 'hex')
-        """
+        "select encode(digest, 'hex') from suppressed_numbers"
     )
 
     private static let openCallTo = PostgresStatement(

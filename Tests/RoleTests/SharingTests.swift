@@ -4,10 +4,11 @@
 import CallModel
 import CallStore
 import Foundation
-@testable import Selection
 import TestBasics
 import TestSupport
 import Testing
+
+@testable import Selection
 
 @Suite(.timeLimit(.minutes(2)))
 struct SharingTests {
