@@ -93,7 +93,7 @@ is_installed() {
         rabbitmq-server) [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] ;;
         librabbitmq-dev) pkg-config --exists librabbitmq 2>/dev/null ;;
         libpq-dev) pkg-config --exists libpq 2>/dev/null ;;
-        pkg-config | curl | python3) command -v "$1" >/dev/null ;;
+        pkg-config | curl | python3 | openssl) command -v "$1" >/dev/null ;;
         *) dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed ;;
     esac
 }
@@ -156,7 +156,7 @@ install_with_apt() {
 # The packages for building and for a stack.
 install_everything() {
     command -v swift >/dev/null || die "no 'swift' in PATH; install Swift 6.2 or newer: https://swift.org/install"
-    install_packages postgresql rabbitmq-server librabbitmq-dev libpq-dev libphonenumber-dev tzdata pkg-config curl python3
+    install_packages postgresql rabbitmq-server librabbitmq-dev libpq-dev libphonenumber-dev tzdata pkg-config curl python3 openssl
 }
 
 # run_quietly LOG COMMAND…: on a terminal the command speaks for itself; elsewhere its output goes to LOG, with a sign

@@ -16,6 +16,8 @@ struct StatusCommand: AsyncParsableCommand {
     )
     @OptionGroup var common: CommonOptions
     @OptionGroup var output: OutputOptions
+    @Flag(help: "Draw it again and again until interrupted.") var watch = false
+    @Option(help: "Seconds between two pictures with --watch, 1…3600.") var every = 2
 
     /// The answer.
     struct Answer: Encodable, Sendable {
@@ -37,7 +39,26 @@ struct StatusCommand: AsyncParsableCommand {
         var settings = try await self.common.settings()
         let broker = settings.broker()
         try settings.check()
-        let answer = try await self.common.withStore { store in
+        guard 1...3600 ~= self.every else { throw UsageFault("every: \(self.every) is not in 1…3600 seconds") }
+        guard !self.watch || !self.output.json else { throw UsageFault("watch: is for people, and json for machines") }
+        repeat {
+            let answer = try await self.ask(broker)
+            if self.watch { Console.clear() }
+            if self.output.json {
+                try Console.json(answer)
+            } else {
+                Self.print(answer)
+            }
+            if self.watch {
+                Console.line()
+                Console.line("\(Date().formatted(.iso8601)), again every \(self.every) s; Ctrl-C ends it")
+                try await Task.sleep(for: .seconds(self.every))
+            }
+        } while self.watch
+    }
+
+    private func ask(_ broker: AMQPConfiguration?) async throws -> Answer {
+        try await self.common.withStore { store in
             var campaigns: [ReportView] = []
             for campaign in try await store.campaigns() {
                 campaigns.append(ReportView(campaign, try await store.report(campaign: campaign.id)))
@@ -52,11 +73,6 @@ struct StatusCommand: AsyncParsableCommand {
                 pausedTrunks: Dictionary(uniqueKeysWithValues: paused.map { ($0.name, $0.reason) }),
                 brokerFault: fault
             )
-        }
-        if self.output.json {
-            try Console.json(answer)
-        } else {
-            Self.print(answer)
         }
     }
 

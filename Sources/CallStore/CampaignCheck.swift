@@ -1,6 +1,7 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
+import CallModel
 import Foundation
 import Postgres
 
@@ -110,6 +111,28 @@ extension CallStore {
             "ends_at",
             "comes before the last of the attempts could: shorten the retry interval or lower max_attempts"
         )
+        let attempts = try row.decode(Int.self, named: "max_attempts")
+        let limits = try JSONDecoder().decode(
+            [NumberLimit].self,
+            from: Data(try row.decode(String.self, named: "number_limits").utf8)
+        )
+        for limit in limits where limit.outcomes == nil {
+            // The first `limit.attempts` may follow one another; each further round of them waits for the period.
+            let needed = Double((attempts - 1) / limit.attempts * limit.hours) * 3600
+            warning(
+                needed > seconds,
+                "number_limits",
+                "\(limit) leaves no time for \(attempts) attempts before the end: some contacts will keep attempts unused"
+            )
+        }
+        if let lines = try row.decode(Int?.self, named: "max_concurrent_calls") {
+            // Nobody knows how long calls will last; none is shorter than a few seconds of ringing.
+            warning(
+                Double(callable) * 5 / Double(lines) > seconds,
+                "max_concurrent_calls",
+                "is too low to call \(callable) contacts once before the end: see `campaign forecast`"
+            )
+        }
         if let rate = try row.decode(Int?.self, named: "calls_per_hour") {
             warning(
                 Double(callable) * 3600 / Double(rate) > seconds,
@@ -168,7 +191,8 @@ extension CallStore {
                 where s.campaign_id = k.id and exists (select from campaign_cells q where q.campaign_id = k.id)
                     and not exists (
                         select from campaign_cells q where q.campaign_id = k.id and q.cell = s.cell)), '{}') as free_cells,
-            k.starts_at, k.calls_per_hour::bigint as calls_per_hour, isempty(k.calling_week) as is_never
+            k.starts_at, k.calls_per_hour::bigint as calls_per_hour, k.max_attempts::bigint as max_attempts,
+            k.number_limits::text as number_limits, k.max_concurrent_calls::bigint as max_concurrent_calls, isempty(k.calling_week) as is_never
         from campaign k
         """
     )

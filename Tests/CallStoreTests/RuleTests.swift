@@ -264,4 +264,36 @@ struct RuleTests {
             #expect(end == "rejected|not_reached|t")
         }
     }
+
+    @Test(
+        "the check says which cap makes the end unreachable, which cell has nobody, and which part of the day is never open",
+        arguments: [
+            ("number_limits = '[{\"attempts\": 1, \"hours\": 720}]', max_attempts = 3", "number_limits", false),
+            ("max_concurrent_calls = 1, ends_at = now() + interval '9 seconds'", "max_concurrent_calls", false),
+            ("calls_per_hour = 1", "calls_per_hour", false),
+            ("day_parts = '[{\"name\": \"never\", \"week\": \"{}\"}]'", "day_parts", true),
+            ("starts_at = now() + interval '1 day'", "none", false),
+        ]
+    )
+    func check(change: String, field: String, isError: Bool) async throws {
+        let found = try await Scratch.run { scratch in
+            _ = try await Fixtures.runningCampaign(in: scratch.store, contacts: 50) { $0.maximumAttempts = 1 }
+            try await scratch.execute("update campaigns set ends_at = now() + interval '2 days'")
+            try await scratch.execute("update campaigns set " + change)
+            return try await scratch.store.checkCampaign(named: "test")
+        }
+        let others = found.filter { $0.field != "ring_timeout_seconds" }
+        #expect(others.map(\.field) == (field == "none" ? [] : [field]), "\(found)")
+        #expect(others.map(\.isError) == (field == "none" ? [] : [isError]), "\(found)")
+    }
+
+    @Test("targets of cells that nobody is in, and cells without a target, are noted")
+    func checkCells() async throws {
+        try await Scratch.run { scratch in
+            _ = try await Fixtures.runningCampaign(in: scratch.store, contacts: 2) { $0.cellTargets = ["north": 5] }
+            let problems = try await scratch.store.checkCampaign(named: "test").filter { $0.field == "cell_targets" }
+            #expect(problems.count == 2 && problems.allSatisfy { !$0.isError })
+            #expect(problems[0].problem.contains("north") && problems[1].problem.contains("without a cell"))
+        }
+    }
 }
