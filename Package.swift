@@ -174,7 +174,10 @@ let package = Package(
         tests("ProviderSimulatorTests", ["ProviderSimulator", "TestBasics", httpClient, nioCore, nioHTTP1, logging]),
         tests(
             "PipelineTests",
-            ["CallModel", "CallStore", "ProviderSimulator", "TestBasics", "TestSupport", logging]
+            [
+                "CallModel", "CallStore", "Observability", "ProviderSimulator", "TestBasics", "TestSupport", httpClient,
+                logging, metrics, nioCore, nioHTTP1,
+            ]
         ),
         tests(
             "FaultTests",

@@ -9,6 +9,7 @@ import CallStore
 import Dialing
 import Foundation
 import Logging
+import Metrics
 import Observability
 import Postgres
 import Recording
@@ -45,6 +46,8 @@ struct RoleProcess {
         let health: (host: String, port: Int)
     }
 
+    private static let metrics = MetricsRegistry()
+
     static func run(_ roles: Set<Role>, common: CommonOptions) async throws {
         let name = roles.count == 1 ? roles.first.map(\.rawValue) ?? "all" : "all"
         var settings = try await common.settings()
@@ -64,6 +67,7 @@ struct RoleProcess {
         try settings.check()
         guard let database, let broker else { throw ConfigurationFault(faults: settings.faults) }
         LogBootstrap.bootstrap(level: level, format: format)
+        MetricsSystem.bootstrap(Self.metrics)
         let logger = Logger(label: name)
         let client = PostgresClient(configuration: database, logger: logger)
         let process = RoleProcess(
@@ -143,6 +147,7 @@ struct RoleProcess {
                     host: self.settings.health.host,
                     port: self.settings.health.port,
                     checks: checks,
+                    metrics: Self.metrics,
                     logger: self.logger
                 )
             )

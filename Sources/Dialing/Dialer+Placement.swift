@@ -191,6 +191,8 @@ extension Dialer {
             FailPoint.dialerAnswered.reach()
             self.metrics.placeDuration.record(duration: ContinuousClock.now - start)
             self.metrics.placement("accepted")
+            // By two clocks, which may differ a little.
+            self.metrics.claimToPlaced.recordSeconds(max(0, Date().timeIntervalSince(request.claimedAt)))
             self.breaker.withLockedValue { $0.succeeded() }
             call.placement = .known(placed.providerCallID)
             self.held.update(call.callID) { $0.placement = call.placement }

@@ -7,6 +7,7 @@ import CallStore
 import Foundation
 import Logging
 import Metrics
+import NIOConcurrencyHelpers
 import Observability
 import Telephony
 
@@ -53,6 +54,7 @@ extension Dialer {
 
     private func watchProvider() async {
         while !Task.isCancelled {
+            self.metrics.breakerOpen.record(self.breaker.withLockedValue { $0.state == .closed } ? 0 : 1)
             await self.check(self.held.due(now: .now))
             try? await Task.sleep(for: .milliseconds(500))
         }

@@ -7,6 +7,7 @@ import CallQueues
 public import CallStore
 import Foundation
 public import Logging
+import Metrics
 import NIOConcurrencyHelpers
 import Observability
 public import ServiceLifecycle
@@ -101,6 +102,7 @@ public final class Dialer: Service {
     /// Dials until the process drains: takes no more then, lets placements in flight finish, and gives the messages
     /// of live calls back to the head of the queue by closing its connection, for other dialers to adopt.
     public func run() async throws {
+        self.metrics.limit.record(self.configuration.maximumConcurrentCalls)
         await withTaskCancellationOrGracefulShutdownHandler {
             await self.seed()
         } onCancelOrGracefulShutdown: {

@@ -19,7 +19,7 @@ public struct HealthCheck: Sendable {
     }
 }
 
-/// Serves `/health/live` and `/health/ready`.
+/// Serves `/health/live`, `/health/ready` and `/metrics`.
 ///
 /// Live means that the process answers; ready means that every check passes. A process that is not ready goes on
 /// trying: restarting it would not help.
@@ -27,13 +27,15 @@ public struct HealthServer: Service {
     private let host: String
     private let port: Int
     private let checks: [HealthCheck]
+    private let metrics: MetricsRegistry
     private let logger: Logger
 
     /// Creates a server.
-    public init(host: String, port: Int, checks: [HealthCheck], logger: Logger) {
+    public init(host: String, port: Int, checks: [HealthCheck], metrics: MetricsRegistry, logger: Logger) {
         self.host = host
         self.port = port
         self.checks = checks
+        self.metrics = metrics
         self.logger = logger
     }
 
@@ -42,7 +44,7 @@ public struct HealthServer: Service {
         var logger = self.logger
         logger.logLevel = max(logger.logLevel, .warning)
         let application = Application(
-            router: Self.router(checks: self.checks),
+            router: Self.router(checks: self.checks, metrics: self.metrics),
             configuration: .init(address: .hostname(self.host, port: self.port), serverName: nil),
             logger: logger
         )
@@ -50,8 +52,15 @@ public struct HealthServer: Service {
     }
 
     /// The routes, apart from a running server.
-    public static func router(checks: [HealthCheck]) -> Router<BasicRequestContext> {
+    public static func router(checks: [HealthCheck], metrics: MetricsRegistry) -> Router<BasicRequestContext> {
         let router = Router()
+        router.get("/metrics") { _, _ in
+            Response(
+                status: .ok,
+                headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+                body: .init(byteBuffer: ByteBuffer(string: metrics.exposition()))
+            )
+        }
         router.get("/health/live") { _, _ in "live\n" }
         router.get("/health/ready") { _, _ -> Response in
             var faults: [String] = []

@@ -99,6 +99,10 @@ public final class OutcomeRecorder: Service {
             }
         }
         if await self.recordUntilDone(events) {
+            let now = Date()
+            for event in events.compactMap(\.callEvent) {
+                self.metrics.lag.recordSeconds(max(0, now.timeIntervalSince(event.occurredAt)))
+            }
             self.metrics.batchSize.record(events.count)
             self.metrics.batchDuration.record(duration: ContinuousClock.now - start)
         }

@@ -94,6 +94,10 @@ public final class Selector: Service {
         for trunk in Set(campaigns.map(\.trunk)).sorted() {
             try await self.fill(trunk: trunk, with: campaigns.filter { $0.trunk == trunk }, &summary)
         }
+        // The queue is declared with the trunks' queues: without any, nobody has sent anything to it.
+        if !campaigns.isEmpty {
+            self.metrics.deadLetters.record(try await self.broker.queueStatus(CallTopology.dead).messagesReady)
+        }
         self.metrics.passes.increment()
         self.metrics.passDuration.record(duration: ContinuousClock.now - start)
         if summary != PassSummary() {
@@ -139,6 +143,7 @@ public final class Selector: Service {
     ) async throws {
         try await self.declare(trunk: trunk)
         let status = try await self.broker.queueStatus(CallTopology.dialQueue(trunk: trunk))
+        self.metrics.queueReady(status.messagesReady, trunk: trunk)
         var room = self.configuration.queueDepth - status.messagesReady
         for priority in Set(campaigns.map(\.priority)).sorted(by: >) {
             var turns = campaigns.filter { $0.priority == priority }.map { CampaignTurn(campaign: $0) }

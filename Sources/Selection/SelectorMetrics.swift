@@ -12,5 +12,10 @@ struct SelectorMetrics: Sendable {
     let orphansRenewed = Counter(label: "call_scheduler_selector_orphans_renewed_total")
     let passes = Counter(label: "call_scheduler_selector_passes_total")
     let passesFailed = Counter(label: "call_scheduler_selector_passes_failed_total")
+    let deadLetters = Gauge(label: "call_scheduler_selector_dead_letters_ready")
     let passDuration = Timer(label: "call_scheduler_selector_pass_duration_seconds")
+
+    func queueReady(_ messages: Int, trunk: String) {
+        Gauge(label: "call_scheduler_selector_queue_ready", dimensions: [("trunk", trunk)]).record(messages)
+    }
 }
