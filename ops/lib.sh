@@ -156,7 +156,8 @@ install_with_apt() {
 # The packages for building and for a stack.
 install_everything() {
     command -v swift >/dev/null || die "no 'swift' in PATH; install Swift 6.2 or newer: https://swift.org/install"
-    install_packages postgresql rabbitmq-server librabbitmq-dev libpq-dev libphonenumber-dev tzdata pkg-config curl python3 openssl
+    install_packages postgresql rabbitmq-server librabbitmq-dev libpq-dev libphonenumber-dev tzdata pkg-config curl python3 openssl \
+        prometheus systemd
 }
 
 # run_quietly LOG COMMAND…: on a terminal the command speaks for itself; elsewhere its output goes to LOG, with a sign

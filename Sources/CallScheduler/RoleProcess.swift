@@ -152,6 +152,13 @@ struct RoleProcess {
                 )
             )
         }
+        if let notifier = SystemdNotifier(
+            environment: ProcessInfo.processInfo.environment,
+            checks: checks,
+            logger: self.logger
+        ) {
+            services.append(notifier)
+        }
         try await self.serve(services)
     }
 

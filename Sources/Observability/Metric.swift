@@ -48,145 +48,241 @@ public struct Metric: Sendable {
 
     private static let selector = [
         Metric(
-            "selector_passes_total", .counter, "selector", "Selection passes that went through.",
+            "selector_passes_total",
+            .counter,
+            "selector",
+            "Selection passes that went through.",
             worry: "it stands still for two intervals: nothing new is called"
         ),
         Metric(
-            "selector_passes_failed_total", .counter, "selector", "Passes that failed and are repeated.",
+            "selector_passes_failed_total",
+            .counter,
+            "selector",
+            "Passes that failed and are repeated.",
             worry: "it rises: a server is away, see /health/ready"
         ),
         Metric(
-            "selector_pass_duration_seconds", .histogram, "selector", "Duration of a pass.",
+            "selector_pass_duration_seconds",
+            .histogram,
+            "selector",
+            "Duration of a pass.",
             worry: "it comes near the interval"
         ),
         Metric(
-            "selector_claimed_total", .counter, "selector", "Contacts claimed.",
+            "selector_claimed_total",
+            .counter,
+            "selector",
+            "Contacts claimed.",
             worry: "it stands still while contacts are due: ask `campaign why`"
         ),
         Metric(
-            "selector_published_total", .counter, "selector", "Requests that the broker has confirmed.",
+            "selector_published_total",
+            .counter,
+            "selector",
+            "Requests that the broker has confirmed.",
             worry: "it falls behind the claims"
         ),
         Metric(
-            "selector_publish_failed_total", .counter, "selector", "Claims given back because no confirm came.",
+            "selector_publish_failed_total",
+            .counter,
+            "selector",
+            "Claims given back because no confirm came.",
             worry: "it rises: the broker is away or full"
         ),
         Metric(
-            "selector_leases_expired_total", .counter, "selector", "Claims whose request was not taken in time.",
+            "selector_leases_expired_total",
+            .counter,
+            "selector",
+            "Claims whose request was not taken in time.",
             worry: "it rises: too few dialers for the queue's depth, or none"
         ),
         Metric(
-            "selector_orphans_renewed_total", .counter, "selector", "Open calls that no dialer watched, offered again.",
+            "selector_orphans_renewed_total",
+            .counter,
+            "selector",
+            "Open calls that no dialer watched, offered again.",
             worry: "it rises while no dialer was lost"
         ),
         Metric(
-            "selector_queue_ready", .gauge, "selector", "Requests that wait in a trunk's queue.",
+            "selector_queue_ready",
+            .gauge,
+            "selector",
+            "Requests that wait in a trunk's queue.",
             worry: "it stays at SELECTOR_QUEUE_DEPTH: more contacts are due than dialers call; at 0 with due contacts, "
                 + "dialers idle",
             labels: ["trunk"]
         ),
         Metric(
-            "selector_dead_letters_ready", .gauge, "selector", "Messages in dial.dead.",
+            "selector_dead_letters_ready",
+            .gauge,
+            "selector",
+            "Messages in dial.dead.",
             worry: "it rises: the provider refuses calls, or somebody sends what nobody can read"
         ),
     ]
 
     private static let dialer = [
         Metric(
-            "dialer_live_calls", .gauge, "dialer", "Calls that this dialer holds.",
+            "dialer_live_calls",
+            .gauge,
+            "dialer",
+            "Calls that this dialer holds.",
             worry: "it is far below the cap while requests wait"
         ),
         Metric(
-            "dialer_call_limit", .gauge, "dialer", "The cap on this dialer's calls, DIALER_MAX_CONCURRENT_CALLS.",
+            "dialer_call_limit",
+            .gauge,
+            "dialer",
+            "The cap on this dialer's calls, DIALER_MAX_CONCURRENT_CALLS.",
             worry: "never; live calls are seen against it"
         ),
         Metric(
-            "dialer_placements_total", .counter, "dialer", "Requests to the provider, by what came of them.",
+            "dialer_placements_total",
+            .counter,
+            "dialer",
+            "Requests to the provider, by what came of them.",
             worry: "another result than accepted is more than a few percent",
             labels: ["result"]
         ),
         Metric(
-            "dialer_place_duration_seconds", .histogram, "dialer", "How long the provider took to accept a call.",
+            "dialer_place_duration_seconds",
+            .histogram,
+            "dialer",
+            "How long the provider took to accept a call.",
             worry: "it comes near TWILIO_REQUEST_TIMEOUT_SECONDS"
         ),
         Metric(
-            "dialer_claim_to_placed_seconds", .histogram, "dialer", "From the claim to the accepted call.",
+            "dialer_claim_to_placed_seconds",
+            .histogram,
+            "dialer",
+            "From the claim to the accepted call.",
             worry: "it comes near SELECTOR_CLAIM_TTL_SECONDS: lower the queue's depth or add dialers"
         ),
         Metric(
-            "dialer_not_allowed_total", .counter, "dialer", "Requests that the second check did not allow, by reason.",
+            "dialer_not_allowed_total",
+            .counter,
+            "dialer",
+            "Requests that the second check did not allow, by reason.",
             worry: "window_closed or request_expired rises all day: the queue is too deep",
             labels: ["reason"]
         ),
         Metric(
-            "dialer_adopted_total", .counter, "dialer", "Calls taken over from another dialer or an earlier life.",
+            "dialer_adopted_total",
+            .counter,
+            "dialer",
+            "Calls taken over from another dialer or an earlier life.",
             worry: "it rises while no dialer was stopped"
         ),
         Metric(
-            "dialer_stale_total", .counter, "dialer", "Requests for claims that were given back before.",
+            "dialer_stale_total",
+            .counter,
+            "dialer",
+            "Requests for claims that were given back before.",
             worry: "it rises steadily: claims expire in the queue"
         ),
         Metric(
-            "dialer_lost_total", .counter, "dialer", "Calls whose end nobody could tell; counted as attempts.",
+            "dialer_lost_total",
+            .counter,
+            "dialer",
+            "Calls whose end nobody could tell; counted as attempts.",
             worry: "it rises: callbacks do not arrive and the provider does not answer"
         ),
         Metric(
-            "dialer_canceled_total", .counter, "dialer", "Calls canceled before they were answered, by a rule.",
+            "dialer_canceled_total",
+            .counter,
+            "dialer",
+            "Calls canceled before they were answered, by a rule.",
             worry: "never by itself"
         ),
         Metric(
-            "dialer_poison_total", .counter, "dialer", "Messages that could not be read and went to dial.dead.",
+            "dialer_poison_total",
+            .counter,
+            "dialer",
+            "Messages that could not be read and went to dial.dead.",
             worry: "it rises: somebody else publishes to the exchange"
         ),
         Metric(
-            "dialer_breaker_open", .gauge, "dialer", "1 while the provider fails too often to be asked, else 0.",
+            "dialer_breaker_open",
+            .gauge,
+            "dialer",
+            "1 while the provider fails too often to be asked, else 0.",
             worry: "it is 1: see the provider's status and `doctor`"
         ),
     ]
 
     private static let recorder = [
         Metric(
-            "recorder_reports_total", .counter, "recorder", "Reports recorded.",
+            "recorder_reports_total",
+            .counter,
+            "recorder",
+            "Reports recorded.",
             worry: "it stands still while calls are live"
         ),
         Metric(
-            "recorder_outcomes_total", .counter, "recorder", "Calls that ended, by outcome.",
+            "recorder_outcomes_total",
+            .counter,
+            "recorder",
+            "Calls that ended, by outcome.",
             worry: "failed is more than a few percent",
             labels: ["outcome"]
         ),
         Metric(
-            "recorder_report_lag_seconds", .histogram, "recorder", "From what happened to its record.",
+            "recorder_report_lag_seconds",
+            .histogram,
+            "recorder",
+            "From what happened to its record.",
             worry: "it rises: callbacks are late, or the recorder is behind"
         ),
         Metric(
-            "recorder_batch_size", .histogram, "recorder", "Reports in one transaction.",
+            "recorder_batch_size",
+            .histogram,
+            "recorder",
+            "Reports in one transaction.",
             worry: "it stays at RECORDER_BATCH_SIZE: add a recorder"
         ),
         Metric(
-            "recorder_batch_duration_seconds", .histogram, "recorder", "Duration of one transaction.",
+            "recorder_batch_duration_seconds",
+            .histogram,
+            "recorder",
+            "Duration of one transaction.",
             worry: "it rises: look at the database"
         ),
         Metric(
-            "recorder_failures_total", .counter, "recorder", "Batches that failed and are repeated.",
+            "recorder_failures_total",
+            .counter,
+            "recorder",
+            "Batches that failed and are repeated.",
             worry: "it rises: the database is away"
         ),
         Metric(
-            "recorder_survey_events_total", .counter, "recorder", "Survey events that the broker has confirmed.",
+            "recorder_survey_events_total",
+            .counter,
+            "recorder",
+            "Survey events that the broker has confirmed.",
             worry: "it stands still while contacts are completed"
         ),
         Metric(
-            "recorder_unknown_calls_total", .counter, "recorder", "Reports about calls that are not ours.",
+            "recorder_unknown_calls_total",
+            .counter,
+            "recorder",
+            "Reports about calls that are not ours.",
             worry: "it rises: another system shares the callback URL"
         ),
         Metric(
-            "recorder_poison_total", .counter, "recorder", "Reports that could not be read and went to dial.dead.",
+            "recorder_poison_total",
+            .counter,
+            "recorder",
+            "Reports that could not be read and went to dial.dead.",
             worry: "it rises: somebody else publishes to the exchange"
         ),
     ]
 
     private static let webhooks = [
         Metric(
-            "webhook_callbacks_total", .counter, "webhooks", "Requests, by what was done with them.",
+            "webhook_callbacks_total",
+            .counter,
+            "webhooks",
+            "Requests, by what was done with them.",
             worry: "forged rises: a wrong token, a wrong WEBHOOK_PUBLIC_URL, or a forger; unconfirmed: the broker",
             labels: ["result"]
         )

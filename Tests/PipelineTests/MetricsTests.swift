@@ -48,14 +48,19 @@ struct MetricsTests {
         #expect(lines.contains(#"t_seconds_bucket{le="3600"} 3"#))
         #expect(lines.contains(#"t_seconds_bucket{le="+Inf"} 4"#))
         #expect(lines.contains("t_seconds_count 4"))
-        #expect(lines.filter { $0.hasPrefix("# TYPE") } == ["# TYPE a_total counter", "# TYPE g gauge", "# TYPE t_seconds histogram"])
+        #expect(
+            lines.filter { $0.hasPrefix("# TYPE") } == [
+                "# TYPE a_total counter", "# TYPE g gauge", "# TYPE t_seconds histogram",
+            ]
+        )
     }
 
     @Test("after a campaign the roles expose what is listed and nothing else, and the figures add up")
     func scraped() async throws {
         try await Scratch.run { scratch in
             let rehearsal = try await Rehearsal.start(
-                scenario: #"{"seed": 1, "outcomes": {"completed": 1}, "ring_seconds": {"min": 0.1, "max": 0.1}, "talk_seconds": {"min": 0.1, "max": 0.1}}"#
+                scenario:
+                    #"{"seed": 1, "outcomes": {"completed": 1}, "ring_seconds": {"min": 0.1, "max": 0.1}, "talk_seconds": {"min": 0.1, "max": 0.1}}"#
             )
             let (webhooks, health) = (try Rehearsal.freePort(), try Rehearsal.freePort())
             let roles = try RunningRole(
@@ -77,9 +82,12 @@ struct MetricsTests {
                 }
                 // The last batch is counted right after it is committed.
                 try await eventually("the outcomes are counted") {
-                    try await Self.scrape(health).contains("call_scheduler_recorder_outcomes_total{outcome=\"completed\"} 20")
+                    try await Self.scrape(health).contains(
+                        "call_scheduler_recorder_outcomes_total{outcome=\"completed\"} 20"
+                    )
                 }
                 try await Self.check(try await Self.scrape(health))
+                try await Self.readByPrometheus(health)
             } catch {
                 await roles.stop()
                 await rehearsal.role.stop()
@@ -88,6 +96,35 @@ struct MetricsTests {
             await roles.stop()
             await rehearsal.role.stop()
         }
+    }
+
+    /// By the real one, which also checks the alerts and the form of the figures.
+    private static func readByPrometheus(_ health: Int) async throws {
+        let folder = FileManager.default.temporaryDirectory.path + "/prometheus-" + UUID().uuidString
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let port = try Rehearsal.freePort()
+        try Shell.run(
+            """
+            mkdir '\(folder)' && cd '\(folder)' && promtool check rules '\(Shell.root.path)/ops/prometheus/alerts.yml' && \
+            promtool check config '\(Shell.root.path)/ops/prometheus/prometheus.yml' && \
+            curl -sS http://127.0.0.1:\(health)/metrics | promtool check metrics && \
+            printf 'global: {scrape_interval: 1s}\nscrape_configs: [{job_name: t, static_configs: [{targets: ["127.0.0.1:%s"]}]}]\n' \
+            \(health) >prometheus.yml && { setsid prometheus --config.file=prometheus.yml --storage.tsdb.path=data \
+            --web.listen-address=127.0.0.1:\(port) & echo $! >pid; }
+            """
+        )
+        let query = "http://127.0.0.1:\(port)/api/v1/query?query=call_scheduler_selector_claimed_total"
+        do {
+            try await eventually("Prometheus has read the figures") {
+                let response = try? await HTTPClient.shared.execute(HTTPClientRequest(url: query), timeout: .seconds(5))
+                let body = try await response?.body.collect(upTo: 1 << 20)
+                return body.map { String(buffer: $0).contains("\"20\"]") } ?? false
+            }
+        } catch {
+            try? Shell.run("kill $(cat '\(folder)/pid')")
+            throw error
+        }
+        try Shell.run("kill $(cat '\(folder)/pid')")
     }
 
     private static func scrape(_ port: Int) async throws -> [String] {
@@ -118,7 +155,10 @@ struct MetricsTests {
             "call_scheduler_dialer_claim_to_placed_seconds_count 20",
             "call_scheduler_selector_queue_ready{trunk=\"default\"} 0",
         ] {
-            #expect(lines.contains(line), "\(line) in \(lines.filter { !$0.contains("_bucket") }.joined(separator: "\n"))")
+            #expect(
+                lines.contains(line),
+                "\(line) in \(lines.filter { !$0.contains("_bucket") }.joined(separator: "\n"))"
+            )
         }
     }
 }
