@@ -15,12 +15,11 @@ public struct SystemdNotifier: Service {
     private let checks: [HealthCheck]
     private let logger: Logger
 
-    /// Creates a notifier.
+    /// Creates a notifier; nil when systemd has not started this process.
     /// - Parameters:
     ///   - environment: The process's environment, in which systemd names its socket.
     ///   - checks: What must pass for the role to be ready.
     ///   - logger: Where it logs.
-    /// - Returns: Nil when systemd has not started this process.
     public init?(environment: [String: String], checks: [HealthCheck], logger: Logger) {
         guard let path = environment["NOTIFY_SOCKET"], !path.isEmpty else { return nil }
         self.socketPath = path
