@@ -39,7 +39,8 @@ extension CallStore {
         name: "running_campaigns",
         """
         select c.id, c.name, c.trunk, c.priority::bigint, c.weight::bigint,
-            (select count(*) from contacts p where p.campaign_id = c.id and p.state = 'in_progress')
+            (select count(*) from contacts p where p.campaign_id = c.id and p.state = 'in_progress'),
+            c.number_limits <> '[]' or c.day_parts <> '[]' or c.requires_consent
         from campaigns c
         left join trunks t on t.name = c.trunk
         where c.status = 'running' and t.paused_at is null

@@ -20,6 +20,8 @@ extension CallStore {
         public let weight: Int
         /// Contacts that are claimed or being called.
         public let underWay: Int
+        /// Whether it has rules by which contacts that are due may have to rest: limits, day parts, consent.
+        public let mayRest: Bool
     }
 
     /// What a claim brought.
@@ -54,7 +56,8 @@ extension CallStore {
                 trunk: try row.decode(String.self, at: 2),
                 priority: try row.decode(Int.self, at: 3),
                 weight: try row.decode(Int.self, at: 4),
-                underWay: try row.decode(Int.self, at: 5)
+                underWay: try row.decode(Int.self, at: 5),
+                mayRest: try row.decode(Bool.self, at: 6)
             )
         }
     }
@@ -64,11 +67,17 @@ extension CallStore {
     ///   - campaign: The campaign; claims nothing unless it is running.
     ///   - limit: At most this many.
     ///   - leaseDuration: How long the requests may wait in the queue.
+    ///   - mayRest: Whether many that are due may have to rest; ``RunningCampaign/mayRest``.
     /// - Returns: The requests to publish.
     /// - Throws: `PostgresError`.
-    public func claim(campaign: UUID, limit: Int, leaseDuration: Duration) async throws -> ClaimResult {
-        // Some that are due rest, by a rule about their number: looking at more finds the others, and puts those off.
-        let depth = max(limit, Self.claimDepth)
+    public func claim(
+        campaign: UUID,
+        limit: Int,
+        leaseDuration: Duration,
+        mayRest: Bool = true
+    ) async throws -> ClaimResult {
+        // Looking at more finds those that do not rest, and puts the others off.
+        let depth = mayRest ? max(limit, Self.claimDepth) : limit
         let result = try await self.client.execute(
             Self.claimContacts,
             [campaign, limit, leaseDuration.inSeconds, depth]

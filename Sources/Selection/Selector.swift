@@ -183,7 +183,8 @@ public final class Selector: Service {
             let claim = try await self.store.claim(
                 campaign: campaign.id,
                 limit: limit - claimed,
-                leaseDuration: self.configuration.claimLease
+                leaseDuration: self.configuration.claimLease,
+                mayRest: campaign.mayRest
             )
             try await self.publish(claim.requests, trunk: trunk, &summary)
             claimed += claim.requests.count
