@@ -96,6 +96,7 @@ let package = Package(
                 .embedInCode("Postgres/0010_shares_and_quotas.sql"),
                 .embedInCode("Postgres/0011_day_parts.sql"),
                 .embedInCode("Postgres/0012_evidence_and_erasure.sql"),
+                .embedInCode("Postgres/0013_ringing.sql"),
                 .embedInCode("Messages/dial-request.v1.json"),
                 .embedInCode("Messages/call-event.v1.json"),
                 .embedInCode("Messages/survey-event.v1.json"),

@@ -83,6 +83,11 @@ public enum Schemas {
                 name: "evidence_and_erasure",
                 sql: Self.text(PackageResources._012_evidence_and_erasure_sql)
             ),
+            Migration(
+                number: 13,
+                name: "ringing",
+                sql: Self.text(PackageResources._013_ringing_sql)
+            ),
         ]
     }
 

@@ -3,12 +3,23 @@
 
 import Foundation
 
+/// Where one node of the broker listens.
+public struct AMQPNode: Sendable, Equatable, CustomStringConvertible {
+    /// Its host name or address.
+    public let host: String
+    /// Its port.
+    public let port: Int
+
+    /// Host and port.
+    public var description: String {
+        self.host.contains(":") ? "[\(self.host)]:\(self.port)" : "\(self.host):\(self.port)"
+    }
+}
+
 /// Where the broker is and how to talk to it.
 public struct AMQPConfiguration: Sendable {
-    /// The broker's host name or address.
-    public let host: String
-    /// The broker's port.
-    public let port: Int
+    /// The nodes of the broker, one at least. A connection takes any of them, and another when that one fails.
+    public let nodes: [AMQPNode]
     /// The virtual host.
     public let virtualHost: String
     /// Whether the connection is encrypted; the broker's certificate and name are verified then, always.
@@ -37,22 +48,32 @@ public struct AMQPConfiguration: Sendable {
 
     /// Reads an AMQP URI.
     ///
-    /// Source: RabbitMQ URI specification; the query may hold `cacertfile`, `certfile`, `keyfile` and `heartbeat`.
+    /// Source: RabbitMQ URI specification; the query may hold `cacertfile`, `certfile`, `keyfile` and `heartbeat`. Beyond
+    /// it, a cluster's nodes may be named one after the other: `amqp://user:password@one,two:5673,three/vhost`.
     /// - Parameter uri: `amqp://` or `amqps://`.
     /// - Throws: ``AMQPError`` with code `invalidConfiguration` that names the fault and never the password.
     public init(uri: String) throws(AMQPError) {
         func fault(_ message: String) -> AMQPError { AMQPError(code: .invalidConfiguration, message: message) }
-        guard let components = URLComponents(string: uri) else { throw fault("the AMQP URI cannot be read") }
+        let places = Self.places(in: uri)
+        let first = places.texts.first ?? ""
+        guard let components = URLComponents(string: places.before + first + places.after) else {
+            throw fault("the AMQP URI cannot be read")
+        }
         switch components.scheme?.lowercased() {
         case "amqp": self.usesTLS = false
         case "amqps": self.usesTLS = true
         default: throw fault("the AMQP URI must start with amqp:// or amqps://")
         }
-        guard let host = components.host, !host.isEmpty else { throw fault("the AMQP URI names no host") }
-        self.host = host
-        let port = components.port ?? (self.usesTLS ? 5671 : 5672)
-        guard 1...65_535 ~= port else { throw fault("the AMQP URI's port is not in 1…65535") }
-        self.port = port
+        var nodes: [AMQPNode] = []
+        for place in places.texts {
+            guard let parts = URLComponents(string: "amqp://" + place), let host = parts.host, !host.isEmpty else {
+                throw fault("the AMQP URI names no host" + (places.texts.count > 1 ? " between two commas" : ""))
+            }
+            let port = parts.port ?? (self.usesTLS ? 5671 : 5672)
+            guard 1...65_535 ~= port else { throw fault("the AMQP URI's port is not in 1…65535") }
+            nodes.append(AMQPNode(host: host.trimmingCharacters(in: ["[", "]"]), port: port))
+        }
+        self.nodes = nodes
         self.user = components.user ?? "guest"
         self.password = components.password ?? "guest"
         let path = components.percentEncodedPath
@@ -85,6 +106,17 @@ public struct AMQPConfiguration: Sendable {
 
     /// Host, port, virtual host and user; never the password.
     public var redactedDescription: String {
-        "\(self.usesTLS ? "amqps" : "amqp")://\(self.user)@\(self.host):\(self.port) virtual host '\(self.virtualHost)'"
+        "\(self.usesTLS ? "amqps" : "amqp")://\(self.user)@\(self.nodes.map(\.description).joined(separator: ","))"
+            + " virtual host '\(self.virtualHost)'"
+    }
+
+    /// The part of a URI that names hosts and ports, cut at its commas, with what stands before and after it.
+    private static func places(in uri: String) -> (before: String, texts: [String], after: String) {
+        guard let scheme = uri.range(of: "://") else { return (uri, [""], "") }
+        let rest = uri[scheme.upperBound...]
+        let end = rest.firstIndex { "/?#".contains($0) } ?? rest.endIndex
+        let start = rest[..<end].lastIndex(of: "@").map { rest.index(after: $0) } ?? rest.startIndex
+        let texts = rest[start..<end].split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        return (String(uri[..<start]), texts, String(rest[end...]))
     }
 }

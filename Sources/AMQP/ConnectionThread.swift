@@ -17,13 +17,18 @@ final class ConnectionThread {
     private var watched: Deque<PublishBatch> = []
     private var isClosing = false
     private var failures = 0
+    /// Any at first, so that many clients spread over a cluster; then the next whenever one fails.
+    private var turn: Int
 
     init(configuration: AMQPConfiguration, shared: ConnectionState, inbox: Inbox, logger: Logger) {
         self.configuration = configuration
         self.shared = shared
         self.inbox = inbox
         self.logger = logger
+        self.turn = Int.random(in: 0..<configuration.nodes.count)
     }
+
+    private var node: AMQPNode { self.configuration.nodes[self.turn % self.configuration.nodes.count] }
 
     func run() {
         while !self.isClosing {
@@ -44,6 +49,7 @@ final class ConnectionThread {
                 }
             }
             self.failures += 1
+            self.turn += 1
             self.rest()
         }
         for consumer in self.consumers { consumer.finish() }
@@ -54,7 +60,7 @@ final class ConnectionThread {
     private func connect() throws(AMQPError) -> Session {
         let shared = self.shared
         let logger = self.logger
-        let session = try Session(configuration: self.configuration, inbox: self.inbox) { news in
+        let session = try Session(configuration: self.configuration, node: self.node, inbox: self.inbox) { news in
             shared.note(news)
             switch news {
             case .blocked(let reason):
@@ -73,7 +79,7 @@ final class ConnectionThread {
             }
         }
         shared.connected(socket: session.socket)
-        self.logger.debug("Connected to the broker", metadata: ["host": "\(self.configuration.host)"])
+        self.logger.debug("Connected to the broker", metadata: ["node": "\(self.node)"])
         return session
     }
 
@@ -211,7 +217,8 @@ final class ConnectionThread {
 
     /// Waits before the next attempt, answering commands meanwhile.
     private func rest() {
-        let exponent = min(self.failures - 1, 7)
+        // The other nodes of a cluster are tried quickly; only when all have failed does the pause grow.
+        let exponent = min((self.failures - 1) / self.configuration.nodes.count, 7)
         let pause = min(10_000, 100 << exponent)
         let end = ContinuousClock.now + .milliseconds(Int.random(in: pause / 2...pause))
         while !self.isClosing {

@@ -8,14 +8,13 @@ import Foundation
 struct Handshake {
     let connection: amqp_connection_state_t
     let configuration: AMQPConfiguration
+    let node: AMQPNode
 
     func perform() throws(AMQPError) {
         try self.connect()
         try self.logIn()
         self.limitSilence()
     }
-
-    private var place: String { "\(self.configuration.host):\(self.configuration.port)" }
 
     private func connect() throws(AMQPError) {
         let socket = try self.makeSocket()
@@ -26,8 +25,8 @@ struct Handshake {
         amqp_set_rpc_timeout(self.connection, &callLimit)
         let status = amqp_socket_open_noblock(
             socket,
-            self.configuration.host,
-            Int32(self.configuration.port),
+            self.node.host,
+            Int32(self.node.port),
             &connectLimit
         )
         guard status != AMQP_STATUS_OK.rawValue else { return }
@@ -38,7 +37,7 @@ struct Handshake {
         ].contains { $0.rawValue == status }
         throw AMQPError(
             code: isTLS ? .tls : .connectionFailed,
-            message: "cannot connect to \(self.place): \(reason)"
+            message: "cannot connect to \(self.node): \(reason)"
         )
     }
 
@@ -97,13 +96,13 @@ struct Handshake {
             throw AMQPError(
                 code: [403, 530].contains(close.reply_code) ? .accessRefused : .connectionFailed,
                 replyCode: Int(close.reply_code),
-                message: "\(self.place) refuses user '\(self.configuration.user)'"
+                message: "\(self.node) refuses user '\(self.configuration.user)'"
                     + " on virtual host '\(self.configuration.virtualHost)': \(String(close.reply_text))"
             )
         default:
             throw AMQPError(
                 code: .connectionFailed,
-                message: "cannot log in to \(self.place): \(String(cString: amqp_error_string2(reply.library_error)))"
+                message: "cannot log in to \(self.node): \(String(cString: amqp_error_string2(reply.library_error)))"
             )
         }
     }

@@ -40,6 +40,7 @@ final class Session {
     /// - Throws: ``AMQPError``: `connectionFailed`, `accessRefused` or `tls`.
     init(
         configuration: AMQPConfiguration,
+        node: AMQPNode,
         inbox: Inbox,
         report: @escaping @Sendable (SessionNews) -> Void
     ) throws(AMQPError) {
@@ -50,7 +51,7 @@ final class Session {
         self.configuration = configuration
         self.inbox = inbox
         self.report = report
-        try Handshake(connection: connection, configuration: configuration).perform()
+        try Handshake(connection: connection, configuration: configuration, node: node).perform()
     }
 
     deinit {

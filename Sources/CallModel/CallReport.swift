@@ -17,6 +17,8 @@ public struct CallReport: Sendable, Equatable {
     public var rawStatus: String?
     /// The most certain result of machine detection.
     public var answeredBy: AnsweredBy?
+    /// When the phone began to ring, if an event said so.
+    public var ringingAt: Date?
     /// When the call was answered, if an event said so.
     public var answeredAt: Date?
 
@@ -28,6 +30,7 @@ public struct CallReport: Sendable, Equatable {
         self.errorCode = event.errorCode
         self.rawStatus = event.rawStatus
         self.answeredBy = event.answeredBy
+        self.ringingAt = event.status == .ringing ? event.occurredAt : nil
         self.answeredAt = event.status == .answered ? event.occurredAt : nil
     }
 
@@ -53,6 +56,7 @@ public struct CallReport: Sendable, Equatable {
         }
         result.providerCallID = [self.providerCallID, other.providerCallID].compactMap(\.self).min()
         result.answeredBy = [self.answeredBy, other.answeredBy].compactMap(\.self).max { $0.rank < $1.rank }
+        result.ringingAt = [self.ringingAt, other.ringingAt].compactMap(\.self).min()
         result.answeredAt = [self.answeredAt, other.answeredAt].compactMap(\.self).min()
         return result
     }

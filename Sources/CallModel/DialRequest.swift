@@ -22,6 +22,8 @@ public struct DialRequest: Sendable, Codable, Equatable {
     public var claimedAt: Date
     /// After this instant the request must be dropped: the end of the lease or of the calling window.
     public var expiresAt: Date
+    /// Since when the contact was due; absent in requests of earlier versions, and where a call is offered again.
+    public var dueAt: Date?
 
     /// Creates a request.
     public init(
@@ -30,7 +32,8 @@ public struct DialRequest: Sendable, Codable, Equatable {
         campaignID: UUID,
         attemptNumber: Int,
         claimedAt: Date,
-        expiresAt: Date
+        expiresAt: Date,
+        dueAt: Date? = nil
     ) {
         self.callID = callID
         self.contactID = contactID
@@ -38,6 +41,7 @@ public struct DialRequest: Sendable, Codable, Equatable {
         self.attemptNumber = attemptNumber
         self.claimedAt = claimedAt
         self.expiresAt = expiresAt
+        self.dueAt = dueAt
     }
 
     enum CodingKeys: String, CodingKey {
@@ -47,5 +51,6 @@ public struct DialRequest: Sendable, Codable, Equatable {
         case attemptNumber = "attempt_number"
         case claimedAt = "claimed_at"
         case expiresAt = "expires_at"
+        case dueAt = "due_at"
     }
 }

@@ -35,6 +35,7 @@ struct RoleProcess {
     let database: PostgresClient
     let broker: AMQPConfiguration
     let settings: RoleSettings
+    let figures: ClientFigures
 
     /// The settings of the roles that run here.
     struct RoleSettings {
@@ -77,8 +78,10 @@ struct RoleProcess {
             store: CallStore(client: client, logger: logger),
             database: client,
             broker: broker,
-            settings: role
+            settings: role,
+            figures: ClientFigures(database: client)
         )
+        Self.metrics.beforeExposition { [figures = process.figures] in figures.update() }
         do {
             try await process.run()
             await client.close()
@@ -90,7 +93,7 @@ struct RoleProcess {
 
     private func run() async throws {
         try await self.checkSchema()
-        let publisher = self.connection("publisher", topology: self.publisherTopology)
+        let publisher = self.connection(.publisher, topology: self.publisherTopology)
         try await publisher.waitUntilReady(timeout: .seconds(30))
         var services: [any Service] = [self.closing { await publisher.close() }]
         var checks = [self.databaseCheck, Self.check("broker", publisher)]
@@ -101,7 +104,7 @@ struct RoleProcess {
             services.append(self.closing { try? await client.shutdown() })
         }
         if self.roles.contains(.recorder) {
-            let consuming = self.connection("recorder", topology: CallTopology.reports())
+            let consuming = self.connection(.recorder, topology: CallTopology.reports())
             let recorder = OutcomeRecorder(
                 configuration: self.settings.recorder,
                 store: self.store,
@@ -184,7 +187,8 @@ struct RoleProcess {
     private func makeDialer(provider: TwilioProvider, publisher: AMQPConnection) -> (Dialer, AMQPConnection) {
         let configuration = self.settings.dialer
         let consuming = self.connection(
-            "dialer \(configuration.id)",
+            .dialer,
+            id: configuration.id,
             topology: CallTopology.dialRequests(trunk: configuration.trunk)
                 .union(CallTopology.hints(dialerID: configuration.id))
         )
@@ -226,10 +230,20 @@ struct RoleProcess {
         return topology
     }
 
-    private func connection(_ purpose: String, topology: AMQPTopology) -> AMQPConnection {
+    /// What a connection to the broker is for.
+    private enum Purpose: String {
+        case publisher
+        case recorder
+        case dialer
+    }
+
+    private func connection(_ purpose: Purpose, id: String = "", topology: AMQPTopology) -> AMQPConnection {
         var configuration = self.broker
-        configuration.connectionName = "call-scheduler \(self.name): \(purpose)"
-        return AMQPConnection(configuration: configuration, topology: topology, logger: self.logger)
+        let name = [purpose.rawValue, id].filter { !$0.isEmpty }.joined(separator: " ")
+        configuration.connectionName = "call-scheduler \(self.name): \(name)"
+        let connection = AMQPConnection(configuration: configuration, topology: topology, logger: self.logger)
+        self.figures.add(connection, purpose: purpose.rawValue)
+        return connection
     }
 
     private var databaseCheck: HealthCheck {

@@ -31,7 +31,8 @@ struct Setting: Sendable {
         Setting(
             name: "AMQP_URL",
             defaultText: "amqp://guest:guest@localhost:5672/",
-            help: "RabbitMQ; amqps:// for TLS, always verified, ?cacertfile= for a private authority",
+            help: "RabbitMQ, with commas between a cluster's nodes; amqps:// for TLS, always verified, "
+                + "?cacertfile= for a private authority",
             isSecret: true
         ),
         Setting(

@@ -150,11 +150,12 @@ extension CallStore {
             set state = 'in_progress', prior_state = c.state, call_id = uuid_v7(),
                 lease_until = now() + make_interval(secs => $3)
             where c.id = any (array(select id from free))
-            returning c.call_id, c.id, c.attempts_count, c.lease_until, c.stratum_id)
+            returning c.call_id, c.id, c.attempts_count, c.lease_until, c.stratum_id, c.next_attempt_at)
         select p.call_id, p.id, (p.attempts_count + 1)::bigint, now(), least(p.lease_until, s.closes_at),
             (select count(*) from candidates),
             (select count(*) from candidates
-             where excluded_until is not null or lacks_consent or rests_until is not null)
+             where excluded_until is not null or lacks_consent or rests_until is not null),
+            p.next_attempt_at
         from campaign k
         left join claimed p on true
         left join strata s on s.id = p.stratum_id

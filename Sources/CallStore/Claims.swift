@@ -100,7 +100,8 @@ extension CallStore {
                     campaignID: campaign,
                     attemptNumber: try row.decode(Int.self, at: 2),
                     claimedAt: try row.decode(Date.self, at: 3),
-                    expiresAt: try row.decode(Date.self, at: 4)
+                    expiresAt: try row.decode(Date.self, at: 4),
+                    dueAt: try row.decode(Date?.self, at: 7)
                 )
             )
         }

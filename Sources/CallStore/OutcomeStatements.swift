@@ -75,15 +75,18 @@ extension CallStore {
     /// Ranks are those of `CallStatus.rank`: 1–2 accepted, 3 ringing, 4 answered, 5 and above ended.
     ///
     /// `$1` call ids, `$2` provider ids, `$3` ranks, `$4` error codes, `$5` raw statuses, `$6` answered by,
-    /// `$7` answered at, `$8` whether the error means that the number cannot exist.
+    /// `$7` answered at, `$8` whether the error means that the number cannot exist, `$9` ringing at.
     static let recordReports = PostgresStatement(
         name: "record_reports",
         """
         with report as materialized (
             select *
             from unnest(
-                $1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::bool[])
-                as r (call_id, provider_call_id, rank, error_code, raw_status, answered_by, answered_at, is_permanent))
+                $1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::bool[],
+                $9::timestamptz[])
+                as r (
+                    call_id, provider_call_id, rank, error_code, raw_status, answered_by, answered_at, is_permanent,
+                    ringing_at))
         , before as materialized (
             select a.id, a.call_id, a.report_rank, a.status, a.answered_by, a.outcome
             from call_attempts a
@@ -99,7 +102,7 @@ extension CallStore {
                     array_position(array['unknown', 'human', 'fax', 'machine'], r.answered_by))
                     when 1 then 'unknown' when 2 then 'human' when 3 then 'fax' when 4 then 'machine'
                 end as answered_by,
-                r.provider_call_id, r.error_code, r.raw_status, r.answered_at
+                r.provider_call_id, r.error_code, r.raw_status, r.answered_at, r.ringing_at
             from before b
             join report r on r.call_id = b.call_id)
         , applied as (
@@ -115,6 +118,7 @@ extension CallStore {
                 placed_at = coalesce(a.placed_at, now()),
                 answered_by = m.answered_by,
                 answered_at = least(a.answered_at, m.answered_at),
+                ringing_at = least(a.ringing_at, m.ringing_at),
                 ended_at = case when m.rank >= 5 then coalesce(a.ended_at, now()) else a.ended_at end,
                 outcome = case
                     when m.rank < 5 then a.outcome
@@ -135,13 +139,15 @@ extension CallStore {
             from merged m
             where a.id = m.id and a.call_id = any ($1::uuid[])
             returning a.call_id, a.contact_id, a.campaign_id, a.dialer_id, a.ended_at, a.outcome, a.phone_number,
-                m.is_stronger, m.old_outcome, m.is_permanent)
+                extract(epoch from a.answered_at - a.ringing_at)::float8 as ring_seconds, m.is_stronger, m.old_outcome, m.is_permanent)
         \(CallStore.settleContacts)
         select p.call_id, p.dialer_id, p.ended_at is not null, p.is_stronger,
             case when p.ended_at is not null and p.outcome is distinct from p.old_outcome then p.outcome end,
-            s.event_id, s.kind, s.contact_id, s.campaign_id, s.external_contact_id, s.attempts::bigint, s.occurred_at
+            s.event_id, s.kind, s.contact_id, s.campaign_id, s.external_contact_id, s.attempts::bigint, s.occurred_at,
+            k.name, p.ring_seconds
         from applied p
         left join announced s on s.call_id = p.call_id
+        left join campaigns k on k.id = p.campaign_id
         """
     )
 

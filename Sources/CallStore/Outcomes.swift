@@ -16,8 +16,18 @@ extension CallStore {
         public var unknownCalls: [UUID] = []
         /// The ends of contacts' stories, to be published.
         public var surveyEvents: [SurveyEvent] = []
-        /// The outcomes that were recorded now, by kind.
-        public var outcomes: [CallOutcome: Int] = [:]
+        /// The outcomes that were recorded now, one for each call.
+        public var outcomes: [RecordedOutcome] = []
+    }
+
+    /// An outcome that a call has now and did not have before.
+    public struct RecordedOutcome: Sendable, Equatable {
+        /// The outcome.
+        public let outcome: CallOutcome
+        /// The name of the call's campaign.
+        public let campaign: String
+        /// How long the phone rang before the answer, when both are known.
+        public let ringToAnswer: Duration?
     }
 
     /// Applies reports: monotonic, so that any order and any repetition of a call's reports gives the same row; moves
@@ -33,6 +43,7 @@ extension CallStore {
                 reports.map(\.callID), reports.map(\.providerCallID), reports.map { $0.status.rank },
                 reports.map(\.errorCode), reports.map(\.rawStatus), reports.map { $0.answeredBy?.rawValue },
                 reports.map(\.answeredAt), reports.map { PermanentFailure.matches(errorCode: $0.errorCode) },
+                reports.map(\.ringingAt),
             ]
         )
         return try Self.batch(result, reported: reports.map(\.callID))
@@ -51,7 +62,13 @@ extension CallStore {
             }
             if try row.decode(Bool.self, at: 3) { batch.changed += 1 }
             if let outcome = try row.decode(String?.self, at: 4).flatMap(CallOutcome.init(rawValue:)) {
-                batch.outcomes[outcome, default: 0] += 1
+                batch.outcomes.append(
+                    RecordedOutcome(
+                        outcome: outcome,
+                        campaign: try row.decode(String?.self, at: 12) ?? "",
+                        ringToAnswer: try row.decode(Double?.self, at: 13).map { .seconds(max(0, $0)) }
+                    )
+                )
             }
             if let eventID = try row.decode(UUID?.self, at: 5) {
                 batch.surveyEvents.append(try Self.surveyEvent(row, eventID: eventID, callID: callID, from: 6))

@@ -21,7 +21,7 @@ extension CallStore {
             let batch = try Self.batch(result, reported: reports.map(\.callID))
             let numbers = Set(
                 try result.map { row in
-                    try row.decode(String?.self, at: 12)
+                    try row.decode(String?.self, at: 14)
                 }.compactMap(\.self)
             ).sorted()
             if !numbers.isEmpty {
@@ -72,9 +72,10 @@ extension CallStore {
         select p.call_id, p.dialer_id, p.ended_at is not null, p.is_stronger,
             case when p.ended_at is not null and p.outcome is distinct from p.old_outcome then p.outcome end,
             s.event_id, s.kind, s.contact_id, s.campaign_id, s.external_contact_id, s.attempts::bigint, s.occurred_at,
-            case when p.survey_outcome = 'opt_out' then p.phone_number end
+            k.name, null::float8, case when p.survey_outcome = 'opt_out' then p.phone_number end
         from applied p
         left join announced s on s.call_id = p.call_id
+        left join campaigns k on k.id = p.campaign_id
         """
     )
 }

@@ -193,6 +193,9 @@ extension Dialer {
             self.metrics.placement("accepted")
             // By two clocks, which may differ a little.
             self.metrics.claimToPlaced.recordSeconds(max(0, Date().timeIntervalSince(request.claimedAt)))
+            if let dueAt = request.dueAt {
+                self.metrics.dueToPlaced.recordSeconds(max(0, Date().timeIntervalSince(dueAt)))
+            }
             self.breaker.withLockedValue { $0.succeeded() }
             call.placement = .known(placed.providerCallID)
             self.held.update(call.callID) { $0.placement = call.placement }

@@ -9,6 +9,7 @@ struct DialerMetrics: Sendable {
     let limit = Gauge(label: "call_scheduler_dialer_call_limit")
     let breakerOpen = Gauge(label: "call_scheduler_dialer_breaker_open")
     let claimToPlaced = Timer(label: "call_scheduler_dialer_claim_to_placed_seconds")
+    let dueToPlaced = Timer(label: "call_scheduler_dialer_due_to_placed_seconds")
     let adopted = Counter(label: "call_scheduler_dialer_adopted_total")
     let stale = Counter(label: "call_scheduler_dialer_stale_total")
     let poison = Counter(label: "call_scheduler_dialer_poison_total")

@@ -18,7 +18,7 @@ public struct Metric: Sendable {
     public let name: String
     /// Its kind.
     public let kind: Kind
-    /// The role that exposes it.
+    /// The role that exposes it; `every` when all do.
     public let role: String
     /// Its labels, apart from those that Prometheus adds.
     public let labels: [String]
@@ -44,7 +44,7 @@ public struct Metric: Sendable {
     }
 
     /// Every figure of every role.
-    public static let all: [Metric] = Self.selector + Self.dialer + Self.recorder + Self.webhooks
+    public static let all: [Metric] = Self.selector + Self.dialer + Self.recorder + Self.webhooks + Self.clients
 
     private static let selector = [
         Metric(
@@ -90,6 +90,13 @@ public struct Metric: Sendable {
             worry: "it rises: the broker is away or full"
         ),
         Metric(
+            "selector_confirm_duration_seconds",
+            .histogram,
+            "selector",
+            "From handing a batch of requests to the broker to its last confirm.",
+            worry: "it rises: look at the disks of the broker's nodes"
+        ),
+        Metric(
             "selector_leases_expired_total",
             .counter,
             "selector",
@@ -111,6 +118,46 @@ public struct Metric: Sendable {
             worry: "it stays at SELECTOR_QUEUE_DEPTH: more contacts are due than dialers call; at 0 with due contacts, "
                 + "dialers idle",
             labels: ["trunk"]
+        ),
+        Metric(
+            "selector_oldest_request_seconds",
+            .gauge,
+            "selector",
+            "Age of the oldest claim that no dialer has taken yet.",
+            worry: "it comes near SELECTOR_CLAIM_TTL_SECONDS: too few dialers, or none",
+            labels: ["trunk"]
+        ),
+        Metric(
+            "selector_campaign_claimed_total",
+            .counter,
+            "selector",
+            "Contacts claimed; the first 100 campaigns have names, all later ones are other.",
+            worry: "it stands still while contacts are due: ask `campaign why`",
+            labels: ["campaign"]
+        ),
+        Metric(
+            "selector_campaign_due",
+            .gauge,
+            "selector",
+            "Contacts whose time has come, window open or not; no more than 10,000 are counted.",
+            worry: "it does not fall while the window is open",
+            labels: ["campaign"]
+        ),
+        Metric(
+            "selector_campaign_retries_due",
+            .gauge,
+            "selector",
+            "Those among them that were called before.",
+            worry: "it keeps rising: calls are repeated sooner than lines allow",
+            labels: ["campaign"]
+        ),
+        Metric(
+            "selector_campaign_under_way",
+            .gauge,
+            "selector",
+            "Contacts that are claimed or being called.",
+            worry: "it stands still: see live calls",
+            labels: ["campaign"]
         ),
         Metric(
             "selector_dead_letters_ready",
@@ -157,6 +204,13 @@ public struct Metric: Sendable {
             "dialer",
             "From the claim to the accepted call.",
             worry: "it comes near SELECTOR_CLAIM_TTL_SECONDS: lower the queue's depth or add dialers"
+        ),
+        Metric(
+            "dialer_due_to_placed_seconds",
+            .histogram,
+            "dialer",
+            "From when the contact was due to the accepted call; closed windows and full queues count in.",
+            worry: "it rises day by day: more is due than the lines can carry"
         ),
         Metric(
             "dialer_not_allowed_total",
@@ -222,9 +276,16 @@ public struct Metric: Sendable {
             "recorder_outcomes_total",
             .counter,
             "recorder",
-            "Calls that ended, by outcome.",
+            "Calls that ended, by outcome; the first 100 campaigns have names.",
             worry: "failed is more than a few percent",
-            labels: ["outcome"]
+            labels: ["campaign", "outcome"]
+        ),
+        Metric(
+            "recorder_ring_to_answer_seconds",
+            .histogram,
+            "recorder",
+            "How long phones rang before they were answered.",
+            worry: "most lie at the ring timeout: it may be too short"
         ),
         Metric(
             "recorder_report_lag_seconds",
@@ -285,6 +346,77 @@ public struct Metric: Sendable {
             "Requests, by what was done with them.",
             worry: "forged rises: a wrong token, a wrong WEBHOOK_PUBLIC_URL, or a forger; unconfirmed: the broker",
             labels: ["result"]
-        )
+        ),
+        Metric(
+            "webhook_callback_lag_seconds",
+            .histogram,
+            "webhooks",
+            "From what happened, by the provider's clock, to its callback.",
+            worry: "it rises: the provider is slow, or a clock is wrong"
+        ),
+    ]
+
+    private static let clients = [
+        Metric(
+            "database_connections",
+            .gauge,
+            "every",
+            "Connections to the database, busy or idle.",
+            worry: "busy stays at DATABASE_MAX_CONNECTIONS",
+            labels: ["state"]
+        ),
+        Metric(
+            "database_waiting",
+            .gauge,
+            "every",
+            "Callers that wait for a connection.",
+            worry: "it is not 0 for long: the database is slow, or too few connections are allowed"
+        ),
+        Metric(
+            "database_statements_total",
+            .counter,
+            "every",
+            "Statements run.",
+            worry: "it stands still"
+        ),
+        Metric(
+            "database_reconnects_total",
+            .counter,
+            "every",
+            "Connections made anew after one was lost.",
+            worry: "it rises while nobody restarts the database"
+        ),
+        Metric(
+            "broker_connected",
+            .gauge,
+            "every",
+            "1 while the connection stands and the broker takes messages, else 0.",
+            worry: "it is 0: see /health/ready",
+            labels: ["connection"]
+        ),
+        Metric(
+            "broker_deliveries_total",
+            .counter,
+            "every",
+            "Messages delivered.",
+            worry: "it stands still while messages are ready",
+            labels: ["connection"]
+        ),
+        Metric(
+            "broker_reconnects_total",
+            .counter,
+            "every",
+            "Connections made anew after one was lost.",
+            worry: "it rises while nobody restarts the broker",
+            labels: ["connection"]
+        ),
+        Metric(
+            "broker_consumers_lost_total",
+            .counter,
+            "every",
+            "Consumers lost with their channel or queue, and started again.",
+            worry: "it rises: somebody deletes queues, or consumer_timeout is too short",
+            labels: ["connection"]
+        ),
     ]
 }

@@ -16,6 +16,7 @@ public final class MetricsRegistry: MetricsFactory, Sendable {
     }
 
     private let figures = NIOLockedValueBox<[Key: Figure]>([:])
+    private let updates = NIOLockedValueBox<[@Sendable () -> Void]>([])
 
     /// Creates a registry without any figure.
     public init() {}
@@ -64,8 +65,14 @@ public final class MetricsRegistry: MetricsFactory, Sendable {
     /// Stays, as above.
     public func destroyTimer(_ handler: any TimerHandler) {}
 
+    /// Has figures brought up to date before they are read: those that somebody else keeps.
+    public func beforeExposition(_ update: @escaping @Sendable () -> Void) {
+        self.updates.withLockedValue { $0.append(update) }
+    }
+
     /// All figures, each name with its help and type, in the order of the names.
     public func exposition() -> String {
+        for update in self.updates.withLockedValue(\.self) { update() }
         let figures = self.figures.withLockedValue { $0 }
         let byName = Dictionary(grouping: figures) { $0.key.name }
         var lines: [String] = []

@@ -159,10 +159,7 @@ public final class OutcomeRecorder: Service {
             self.metrics.unknownCalls.increment()
             self.logger.notice("A report names a call that is not ours", metadata: .keys([.callID: callID.lowercased]))
         }
-        for (outcome, count) in batch.outcomes {
-            Counter(label: "call_scheduler_recorder_outcomes_total", dimensions: [("outcome", outcome.rawValue)])
-                .increment(by: count)
-        }
+        self.metrics.outcomes(batch.outcomes)
         if !batch.surveyEvents.isEmpty {
             do {
                 try await self.publish(batch.surveyEvents)

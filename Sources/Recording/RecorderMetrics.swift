@@ -1,7 +1,10 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
+import CallModel
+import CallStore
 import Metrics
+import Observability
 
 /// The Recorder's figures.
 struct RecorderMetrics: Sendable {
@@ -11,6 +14,20 @@ struct RecorderMetrics: Sendable {
     let surveyEvents = Counter(label: "call_scheduler_recorder_survey_events_total")
     let failures = Counter(label: "call_scheduler_recorder_failures_total")
     let lag = Timer(label: "call_scheduler_recorder_report_lag_seconds")
+    private let ringToAnswer = Timer(label: "call_scheduler_recorder_ring_to_answer_seconds")
+    private let campaigns = BoundedLabels()
     let batchSize = Recorder(label: "call_scheduler_recorder_batch_size", aggregate: true)
     let batchDuration = Timer(label: "call_scheduler_recorder_batch_duration_seconds")
+
+    func outcomes(_ outcomes: [CallStore.RecordedOutcome]) {
+        for (kind, same) in Dictionary(grouping: outcomes, by: { [$0.campaign, $0.outcome.rawValue] }) {
+            Counter(
+                label: "call_scheduler_recorder_outcomes_total",
+                dimensions: [("campaign", self.campaigns.value(kind[0])), ("outcome", kind[1])]
+            ).increment(by: same.count)
+        }
+        for outcome in outcomes {
+            if let duration = outcome.ringToAnswer { self.ringToAnswer.record(duration: duration) }
+        }
+    }
 }

@@ -94,6 +94,8 @@ public final class Selector: Service {
         for trunk in Set(campaigns.map(\.trunk)).sorted() {
             try await self.fill(trunk: trunk, with: campaigns.filter { $0.trunk == trunk }, &summary)
         }
+        let standing = try await self.store.campaignFigures()
+        self.metrics.standing(standing.campaigns, now: standing.now)
         // The queue is declared with the trunks' queues: without any, nobody has sent anything to it.
         if !campaigns.isEmpty {
             self.metrics.deadLetters.record(try await self.broker.queueStatus(CallTopology.dead).messagesReady)
@@ -186,7 +188,7 @@ public final class Selector: Service {
                 leaseDuration: self.configuration.claimLease,
                 mayRest: campaign.mayRest
             )
-            try await self.publish(claim.requests, trunk: trunk, &summary)
+            try await self.publish(claim.requests, campaign: campaign.name, trunk: trunk, &summary)
             claimed += claim.requests.count
             guard claimed < limit else { break }
             if claim.mayHaveMore {
@@ -206,12 +208,19 @@ public final class Selector: Service {
 
     private static let roundsPerTurn = 25
 
-    private func publish(_ requests: [DialRequest], trunk: String, _ summary: inout PassSummary) async throws {
+    private func publish(
+        _ requests: [DialRequest],
+        campaign: String,
+        trunk: String,
+        _ summary: inout PassSummary
+    ) async throws {
         guard !requests.isEmpty else { return }
-        self.metrics.claimed.increment(by: requests.count)
+        self.metrics.claimed(requests.count, campaign: campaign)
         FailPoint.selectorClaimed.reach()
         let publications = try requests.map { try CallMessages.publication(of: $0, trunk: trunk) }
+        let start = ContinuousClock.now
         let results = await self.broker.publish(batch: publications)
+        self.metrics.confirmDuration.record(duration: ContinuousClock.now - start)
         FailPoint.selectorPublished.reach()
         let failed = zip(requests, results).filter { _, result in
             if case .failure = result { true } else { false }

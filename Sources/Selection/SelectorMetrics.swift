@@ -1,7 +1,10 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
+import CallStore
+import Foundation
 import Metrics
+import Observability
 
 /// The Selector's figures.
 struct SelectorMetrics: Sendable {
@@ -13,9 +16,42 @@ struct SelectorMetrics: Sendable {
     let passes = Counter(label: "call_scheduler_selector_passes_total")
     let passesFailed = Counter(label: "call_scheduler_selector_passes_failed_total")
     let deadLetters = Gauge(label: "call_scheduler_selector_dead_letters_ready")
+    let confirmDuration = Timer(label: "call_scheduler_selector_confirm_duration_seconds")
+    private let campaigns = BoundedLabels()
     let passDuration = Timer(label: "call_scheduler_selector_pass_duration_seconds")
 
     func queueReady(_ messages: Int, trunk: String) {
         Gauge(label: "call_scheduler_selector_queue_ready", dimensions: [("trunk", trunk)]).record(messages)
+    }
+
+    func claimed(_ contacts: Int, campaign: String) {
+        self.claimed.increment(by: contacts)
+        Counter(
+            label: "call_scheduler_selector_campaign_claimed_total",
+            dimensions: [("campaign", self.campaigns.value(campaign))]
+        ).increment(by: contacts)
+    }
+
+    /// Campaigns that run no more have nothing due: a figure that stood still would say otherwise.
+    func standing(_ figures: [CallStore.CampaignFigures], now: Date) {
+        var values: [String: (due: Int, retries: Int, underWay: Int)] = [:]
+        for name in self.campaigns.names { values[name] = (0, 0, 0) }
+        for figure in figures {
+            let held = values[self.campaigns.value(figure.name)] ?? (0, 0, 0)
+            values[self.campaigns.value(figure.name)] = (
+                held.due + figure.due, held.retries + figure.retriesDue, held.underWay + figure.underWay
+            )
+        }
+        for (campaign, value) in values {
+            let label = [("campaign", campaign)]
+            Gauge(label: "call_scheduler_selector_campaign_due", dimensions: label).record(value.due)
+            Gauge(label: "call_scheduler_selector_campaign_retries_due", dimensions: label).record(value.retries)
+            Gauge(label: "call_scheduler_selector_campaign_under_way", dimensions: label).record(value.underWay)
+        }
+        for (trunk, figures) in Dictionary(grouping: figures, by: \.trunk) {
+            let oldest = figures.compactMap(\.oldestClaim).min()
+            Gauge(label: "call_scheduler_selector_oldest_request_seconds", dimensions: [("trunk", trunk)])
+                .record(oldest.map { max(0, now.timeIntervalSince($0)) } ?? 0)
+        }
     }
 }

@@ -123,6 +123,8 @@ public struct WebhookServer: Service {
         FailPoint.webhooksVerified.reach()
         let answer = await self.handOver(logger: logger) { try CallMessages.publication(of: event) }
         if answer.status == .noContent {
+            Timer(label: "call_scheduler_webhook_callback_lag_seconds")
+                .recordSeconds(max(0, Date().timeIntervalSince(event.occurredAt)))
             logger.debug("Took a callback", metadata: .keys([.outcome: event.status.rawValue]))
         }
         return answer

@@ -14,7 +14,8 @@ struct ConnectionTests {
         arguments: [
             ("http://localhost", "amqp://"), ("amqp://", "host"), ("amqp://u:hunter2@h:99999/", "port"),
             ("amqp://u:hunter2@h/a/b", "virtual host"), ("amqp://u:hunter2@h/?frobnicate=1", "frobnicate"),
-            ("amqp://u:hunter2@h/?heartbeat=never", "heartbeat"),
+            ("amqp://u:hunter2@h/?heartbeat=never", "heartbeat"), ("amqp://u:hunter2@one,,three/", "commas"),
+            ("amqp://u:hunter2@one,two:0/", "port"),
         ]
     )
     func badURI(uri: String, fault: String) {
@@ -28,11 +29,15 @@ struct ConnectionTests {
     func goodURI() throws {
         let configuration = try AMQPConfiguration(uri: "amqps://us%40er:p%2Fw@broker.example/my%2Fhost")
         #expect(configuration.virtualHost == "my/host")
-        #expect(configuration.port == 5671)
+        #expect(configuration.nodes.map(\.description) == ["broker.example:5671"])
         #expect(configuration.usesTLS)
         #expect(!configuration.redactedDescription.contains("p/w"))
         let plain = try AMQPConfiguration(uri: "amqp://h")
         #expect(plain.virtualHost == "/")
+        let cluster = try AMQPConfiguration(uri: "amqp://u:p@one,two:5673,[::1]:5674/v?heartbeat=5")
+        #expect(cluster.nodes.map(\.description) == ["one:5672", "two:5673", "[::1]:5674"])
+        #expect(cluster.virtualHost == "v")
+        #expect(cluster.heartbeat == .seconds(5))
     }
 
     private static func failure(_ uri: String, within timeout: Duration = .seconds(3)) async throws -> AMQPError? {
@@ -80,6 +85,18 @@ struct ConnectionTests {
                 #expect(missing?.code == .notFound)
             }
         }
+    }
+
+    @Test("of several nodes, one that does not answer is passed over, and the error names the last one tried")
+    func severalNodes() async throws {
+        try await Broker.run { broker in
+            for _ in 0..<4 {
+                let failure = try await Self.failure(broker.uri.replacing("@", with: "@127.0.0.1:1,127.0.0.1:2,"))
+                #expect(failure?.message == nil)
+            }
+        }
+        let none = try await Self.failure("amqp://127.0.0.1:1,127.0.0.1:2/", within: .seconds(1))
+        #expect(none?.code == .connectionFailed)
     }
 
     @Test("an idle connection stays up over many heartbeats")

@@ -1,0 +1,77 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+public import Foundation
+import Postgres
+
+extension CallStore {
+    /// How a running campaign stands, for those who watch it.
+    public struct CampaignFigures: Sendable {
+        /// The campaign's name.
+        public let name: String
+        /// Its trunk.
+        public let trunk: String
+        /// Contacts whose time has come, whatever their window says; no more than ``CallStore/countedAtMost`` are counted.
+        public let due: Int
+        /// Those among them that have been called before.
+        public let retriesDue: Int
+        /// Contacts that are claimed or being called.
+        public let underWay: Int
+        /// When the oldest claim was made that nobody has dialed yet.
+        public let oldestClaim: Date?
+    }
+
+    /// Counting ends there: more due contacts than this say nothing new, and cost time.
+    public static let countedAtMost = 10_000
+
+    /// How the running campaigns stand, and the database's clock.
+    /// - Throws: `PostgresError`.
+    public func campaignFigures() async throws -> (now: Date, campaigns: [CampaignFigures]) {
+        let result = try await self.client.execute(Self.campaignFigures, [Self.countedAtMost])
+        var now = Date()
+        let campaigns = try result.map { row in
+            now = try row.decode(Date.self, at: 6)
+            return CampaignFigures(
+                name: try row.decode(String.self, at: 0),
+                trunk: try row.decode(String.self, at: 1),
+                due: try row.decode(Int.self, at: 2),
+                retriesDue: try row.decode(Int.self, at: 3),
+                underWay: try row.decode(Int.self, at: 4),
+                oldestClaim: try row.decode(Date?.self, at: 5)
+            )
+        }
+        return (now, campaigns)
+    }
+
+    /// `$1` contacts to count at most. A claim's time is in its `call_id`, a UUID of version 7.
+    private static let campaignFigures = PostgresStatement(
+        name: "campaign_figures",
+        """
+        select k.name, k.trunk, d.due, d.retries,
+            (select count(*) from contacts p where p.campaign_id = k.id and p.state = 'in_progress'),
+            (select to_timestamp(('x' || left(replace(p.call_id::text, '-', ''), 12))::bit(48)::bigint / 1000.0)
+             from contacts p
+             where p.campaign_id = k.id and p.state = 'in_progress' and p.prior_state is not null
+             order by p.lease_until
+             limit 1),
+            now()
+        from campaigns k
+        cross join lateral (
+            select count(*) as due, count(*) filter (where o.state = 'not_reached') as retries
+            from (
+                select c.state
+                from campaign_strata s
+                cross join lateral (
+                    select p.state
+                    from contacts p
+                    where p.stratum_id = s.id and p.state in ('pending', 'not_reached')
+                        and p.next_attempt_at is not null and p.next_attempt_at <= now()
+                    order by p.next_attempt_at
+                    limit $1) c
+                where s.campaign_id = k.id
+                limit $1) o) d
+        where k.status = 'running'
+        order by k.priority desc, k.created_at
+        """
+    )
+}
