@@ -18,6 +18,8 @@ func product(_ name: String, _ package: String) -> Target.Dependency {
 }
 
 let logging = product("Logging", "swift-log")
+let tracing = product("Tracing", "swift-distributed-tracing")
+let inMemoryTracing = product("InMemoryTracing", "swift-distributed-tracing")
 let metrics = product("Metrics", "swift-metrics")
 let locks = product("NIOConcurrencyHelpers", "swift-nio")
 let nioCore = product("NIOCore", "swift-nio")
@@ -56,6 +58,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
@@ -119,24 +122,24 @@ let package = Package(
         module("Forecasting", ["CallModel"]),
         module("PhoneNumbers", ["CallModel", "CPhoneNumber"]),
         module("CallStore", ["CallModel", "Postgres", "Schemas", logging, locks, crypto]),
-        module("CallQueues", ["AMQP", "CallModel", logging]),
+        module("CallQueues", ["AMQP", "CallModel", logging, tracing]),
         module("Telephony", ["CallModel", logging, httpClient, nioCore, nioHTTP1, crypto]),
-        module("Observability", [logging, metrics, hummingbird, lifecycle, locks]),
+        module("Observability", [logging, metrics, tracing, hummingbird, lifecycle, locks]),
         module(
             "Selection",
-            ["CallModel", "CallStore", "CallQueues", "AMQP", "Observability", logging, metrics, lifecycle, locks]
+            ["CallModel", "CallStore", "CallQueues", "AMQP", "Observability", logging, metrics, tracing, lifecycle, locks]
         ),
         module(
             "Dialing",
-            ["CallModel", "CallStore", "CallQueues", "AMQP", "Telephony", "Observability", logging, metrics, lifecycle, locks, collections]
+            ["CallModel", "CallStore", "CallQueues", "AMQP", "Telephony", "Observability", logging, metrics, tracing, lifecycle, locks, collections]
         ),
         module(
             "Recording",
-            ["CallModel", "CallStore", "CallQueues", "AMQP", "Observability", "Postgres", logging, metrics, lifecycle, locks, collections]
+            ["CallModel", "CallStore", "CallQueues", "AMQP", "Observability", "Postgres", logging, metrics, tracing, lifecycle, locks, collections]
         ),
         module(
             "Webhooks",
-            ["CallModel", "CallQueues", "AMQP", "Telephony", "Observability", logging, metrics, lifecycle, hummingbird, httpTypes, nioCore]
+            ["CallModel", "CallQueues", "AMQP", "Telephony", "Observability", logging, metrics, tracing, lifecycle, hummingbird, httpTypes, nioCore]
         ),
         module("ProviderSimulator", [logging, heap, hummingbird, httpTypes, httpClient, nioCore, nioHTTP1, crypto, lifecycle]),
         .executableTarget(
@@ -144,7 +147,7 @@ let package = Package(
             dependencies: [
                 "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Forecasting", "Observability", "PhoneNumbers",
                 "Postgres", "ProviderSimulator", "Recording", "Selection", "Telephony", "Webhooks",
-                arguments, configuration, crypto, httpClient, nioCore, lifecycle, logging, metrics, systemPackage, unixSignals,
+                arguments, configuration, crypto, httpClient, nioCore, lifecycle, locks, logging, metrics, systemPackage, tracing, unixSignals,
             ],
             swiftSettings: settings
         ),
@@ -168,15 +171,15 @@ let package = Package(
         tests(
             "RoleTests",
             [
-                "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Recording", "Schemas", "Selection",
-                "Telephony", "TestBasics", "TestSupport", "Webhooks", hummingbird, hummingbirdTesting, httpTypes, lifecycle, locks, logging,
+                "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Recording", "Observability", "Schemas", "Selection",
+                "Telephony", "TestBasics", "TestSupport", "Webhooks", hummingbird, hummingbirdTesting, httpTypes, inMemoryTracing, lifecycle, locks, logging, tracing,
             ]
         ),
         tests("ProviderSimulatorTests", ["ProviderSimulator", "TestBasics", httpClient, nioCore, nioHTTP1, logging]),
         tests(
             "PipelineTests",
             [
-                "CallModel", "CallStore", "Observability", "ProviderSimulator", "TestBasics", "TestSupport", httpClient,
+                "AMQP", "CallModel", "CallQueues", "CallStore", "Observability", "ProviderSimulator", "TestBasics", "TestSupport", httpClient,
                 logging, metrics, nioCore, nioHTTP1,
             ]
         ),

@@ -120,3 +120,13 @@ public struct AMQPConfiguration: Sendable {
         return (String(uri[..<start]), texts, String(rest[end...]))
     }
 }
+
+/// Whoever prints it, or something that holds it, prints no secret.
+extension AMQPConfiguration: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// Nodes, virtual host and user.
+    public var description: String { self.redactedDescription }
+    /// The same.
+    public var debugDescription: String { self.description }
+    /// Without children.
+    public var customMirror: Mirror { Mirror(self, children: []) }
+}

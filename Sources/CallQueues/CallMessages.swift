@@ -4,13 +4,18 @@
 public import AMQP
 public import CallModel
 import Foundation
+public import Tracing
 
 /// Wraps the product's messages for the broker and unwraps them.
 public enum CallMessages {
     /// A dial request, ready to be published to its trunk.
-    public static func publication(of request: DialRequest, trunk: String) throws -> AMQPPublication {
+    public static func publication(
+        of request: DialRequest,
+        trunk: String,
+        context: InstrumentationContext = .topLevel
+    ) throws -> AMQPPublication {
         AMQPPublication(
-            message: try Self.message(request, type: DialRequest.messageType, id: request.callID),
+            message: try Self.message(request, type: DialRequest.messageType, id: request.callID, context),
             exchange: CallTopology.dialExchange,
             routingKey: trunk,
             mandatory: true
@@ -18,9 +23,11 @@ public enum CallMessages {
     }
 
     /// A report about a call, ready to be published.
-    public static func publication(of event: CallEvent) throws -> AMQPPublication {
+    public static func publication(of event: CallEvent, context: InstrumentationContext = .topLevel) throws
+        -> AMQPPublication
+    {
         AMQPPublication(
-            message: try Self.message(event, type: CallEvent.messageType, id: event.eventID),
+            message: try Self.message(event, type: CallEvent.messageType, id: event.eventID, context),
             exchange: CallTopology.callEvents,
             routingKey: CallTopology.callEvents,
             mandatory: true
@@ -28,9 +35,12 @@ public enum CallMessages {
     }
 
     /// What conducted an interview says of it, ready to be published; it goes where the reports about calls go.
-    public static func publication(of report: SurveyOutcomeReport) throws -> AMQPPublication {
+    public static func publication(
+        of report: SurveyOutcomeReport,
+        context: InstrumentationContext = .topLevel
+    ) throws -> AMQPPublication {
         AMQPPublication(
-            message: try Self.message(report, type: SurveyOutcomeReport.messageType, id: report.eventID),
+            message: try Self.message(report, type: SurveyOutcomeReport.messageType, id: report.eventID, context),
             exchange: CallTopology.callEvents,
             routingKey: CallTopology.callEvents,
             mandatory: true
@@ -38,9 +48,11 @@ public enum CallMessages {
     }
 
     /// The end of a contact's story, ready to be published; not mandatory, because nobody needs to listen.
-    public static func publication(of event: SurveyEvent) throws -> AMQPPublication {
+    public static func publication(of event: SurveyEvent, context: InstrumentationContext = .topLevel) throws
+        -> AMQPPublication
+    {
         AMQPPublication(
-            message: try Self.message(event, type: SurveyEvent.messageType, id: event.eventID),
+            message: try Self.message(event, type: SurveyEvent.messageType, id: event.eventID, context),
             exchange: CallTopology.surveyEvents,
             routingKey: event.kind.routingKey,
             mandatory: false
@@ -49,7 +61,7 @@ public enum CallMessages {
 
     /// A hint to a dialer, ready to be published; lost when the dialer is gone.
     public static func publication(of hint: CallEndedHint, dialerID: String) throws -> AMQPPublication {
-        var message = try Self.message(hint, type: CallEndedHint.messageType, id: hint.callID)
+        var message = try Self.message(hint, type: CallEndedHint.messageType, id: hint.callID, .topLevel)
         message.isPersistent = false
         return AMQPPublication(
             message: message,
@@ -74,13 +86,19 @@ public enum CallMessages {
         )
     }
 
-    private static func message(_ content: some Encodable, type: String, id: UUID) throws -> AMQPMessage {
+    private static func message(
+        _ content: some Encodable,
+        type: String,
+        id: UUID,
+        _ context: InstrumentationContext = .topLevel
+    ) throws -> AMQPMessage {
         var message = AMQPMessage(body: try MessageCoding.encode(content))
         message.contentType = "application/json"
         message.type = type
         message.messageID = id.lowercased
         message.timestamp = Date()
         message.appID = "call-scheduler"
+        Self.write(context, into: &message.headers)
         return message
     }
 }

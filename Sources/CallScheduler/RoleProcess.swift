@@ -16,6 +16,7 @@ import Recording
 import Selection
 import ServiceLifecycle
 import Telephony
+import Tracing
 import UnixSignals
 import Webhooks
 
@@ -69,6 +70,8 @@ struct RoleProcess {
         guard let database, let broker else { throw ConfigurationFault(faults: settings.faults) }
         LogBootstrap.bootstrap(level: level, format: format)
         MetricsSystem.bootstrap(Self.metrics)
+        // An exporter's tracer goes here, in its place.
+        InstrumentationSystem.bootstrap(TraceContextPropagator())
         let logger = Logger(label: name)
         let client = PostgresClient(configuration: database, logger: logger)
         let process = RoleProcess(

@@ -155,7 +155,7 @@ extension CallStore {
 
     private static let openColumns = """
         a.call_id, a.phone_number, coalesce(k.caller_id, a.phone_number), a.provider_call_id, a.status, a.started_at,
-        a.deadline_at, k.ring_timeout_seconds::bigint, now()
+        a.deadline_at, k.ring_timeout_seconds::bigint, now(), a.campaign_id
         """
 
     static let adoptAttempts = PostgresStatement(

@@ -30,6 +30,8 @@ extension CallStore {
     public struct OpenAttempt: Sendable {
         /// The call.
         public let callID: UUID
+        /// Its campaign.
+        public let campaignID: UUID
         /// The number that is being called.
         public let phoneNumber: PhoneNumber
         /// The caller ID that it is called with.
@@ -213,6 +215,7 @@ extension CallStore {
     private static func openAttempt(_ row: PostgresRow) throws -> OpenAttempt {
         OpenAttempt(
             callID: try row.decode(UUID.self, at: 0),
+            campaignID: try row.decode(UUID.self, at: 9),
             phoneNumber: try PhoneNumber(row.decode(String.self, at: 1)),
             callerID: try PhoneNumber(row.decode(String.self, at: 2)),
             providerCallID: try row.decode(String?.self, at: 3),

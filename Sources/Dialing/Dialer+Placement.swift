@@ -11,6 +11,7 @@ import Metrics
 import NIOConcurrencyHelpers
 import Observability
 import Telephony
+import Tracing
 
 extension Dialer {
     /// Takes one request from its delivery to a held call, or settles it.
@@ -163,6 +164,7 @@ extension Dialer {
         let limit = details.ringTimeout + details.maximumCallDuration + self.configuration.margin
         var call = HeldCall(
             callID: request.callID,
+            campaignID: request.campaignID,
             phoneNumber: details.phoneNumber,
             callerID: details.callerID,
             ringTimeout: details.ringTimeout,
@@ -176,6 +178,12 @@ extension Dialer {
         // Held from before the request is sent: the call may end before the answer is read.
         self.held.insert(call)
         self.metrics.live.record(self.slots.heldCount)
+        let span = startSpan(
+            "place call",
+            context: CallMessages.context(of: delivery).rooted(at: request.callID),
+            ofKind: .client
+        )
+        defer { span.end() }
         do {
             let placed = try await self.provider.place(
                 CallRequest(
@@ -185,7 +193,8 @@ extension Dialer {
                     answerURL: details.answerURL,
                     ringTimeout: details.ringTimeout,
                     maximumCallDuration: details.maximumCallDuration,
-                    detectsMachines: details.detectsMachines
+                    detectsMachines: details.detectsMachines,
+                    callbackParameters: Self.callbackParameters(request, span.context)
                 )
             )
             FailPoint.dialerAnswered.reach()
@@ -210,10 +219,24 @@ extension Dialer {
         }
     }
 
+    /// What the provider gives back with every callback: the trace goes on there, and log lines name the campaign.
+    private static func callbackParameters(
+        _ request: DialRequest,
+        _ context: InstrumentationContext
+    ) -> [String: String] {
+        var parameters: [String: String] = [:]
+        InstrumentationSystem.instrument.inject(context, into: &parameters, using: TextCarrier())
+        parameters = parameters.filter { ["traceparent", "tracestate"].contains($0.key) }
+        parameters["campaign_id"] = request.campaignID.lowercased
+        return parameters
+    }
+
     /// Hands a report to the Recorder, which alone writes outcomes.
     func report(_ event: CallEvent) async {
+        let context = (self.held.delivery(of: event.callID).map { CallMessages.context(of: $0) } ?? .topLevel)
+            .rooted(at: event.callID)
         _ = await self.untilDone("A report waits for the broker") {
-            let publication = try CallMessages.publication(of: event)
+            let publication = try CallMessages.publication(of: event, context: context)
             try await self.publishing.publish(
                 publication.message,
                 exchange: publication.exchange,

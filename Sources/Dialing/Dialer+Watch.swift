@@ -21,6 +21,7 @@ extension Dialer {
         self.held.insert(
             HeldCall(
                 callID: attempt.callID,
+                campaignID: attempt.campaignID,
                 phoneNumber: attempt.phoneNumber,
                 callerID: attempt.callerID,
                 ringTimeout: attempt.ringTimeout,
@@ -112,6 +113,7 @@ extension Dialer {
         guard !call.isReported else { return }
         var logger = self.logger
         logger[.callID] = call.callID.lowercased
+        logger[.campaign] = call.campaignID.lowercased
         do {
             switch call.placement {
             case .known(let id): try await self.ask(about: call, id: id, logger: logger)

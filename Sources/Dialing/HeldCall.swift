@@ -17,6 +17,7 @@ struct HeldCall: Sendable {
     }
 
     let callID: UUID
+    let campaignID: UUID
     let phoneNumber: PhoneNumber
     let callerID: PhoneNumber
     let ringTimeout: Duration

@@ -63,6 +63,11 @@ final class HeldCalls: Sendable {
         }
     }
 
+    /// The message of a held call, when it has come.
+    func delivery(of callID: UUID) -> AMQPDelivery? {
+        self.calls.withLockedValue { $0[callID]?.delivery }
+    }
+
     /// The provider's id of a held call, when known.
     func providerCallID(of callID: UUID) -> String? {
         self.calls.withLockedValue { calls in

@@ -133,3 +133,13 @@ extension String {
         self.split(whereSeparator: \.isNewline).joined(separator: "; ")
     }
 }
+
+/// Whoever prints it, or something that holds it, prints no secret.
+extension PostgresConfiguration: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// Host, port, database and user.
+    public var description: String { self.redactedDescription }
+    /// The same.
+    public var debugDescription: String { self.description }
+    /// Without children.
+    public var customMirror: Mirror { Mirror(self, children: []) }
+}

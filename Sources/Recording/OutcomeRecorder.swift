@@ -12,6 +12,7 @@ import NIOConcurrencyHelpers
 import Observability
 import Postgres
 public import ServiceLifecycle
+import Tracing
 
 /// Turns reports about calls into rows: batch by batch, commit first, then publish, then ack.
 ///
@@ -145,15 +146,22 @@ public final class OutcomeRecorder: Service {
 
     private func record(_ events: [RecorderInput]) async throws {
         FailPoint.recorderReceived.reach()
-        try await self.tell(self.store.record(CallReport.merge(events.compactMap(\.callEvent))))
-        try await self.tell(self.store.record(SurveyOutcomeReport.merge(events.compactMap(\.surveyOutcome))))
+        let span = startSpan("record reports", context: .topLevel, ofKind: .consumer)
+        defer { span.end() }
+        if span.isRecording {
+            for event in events {
+                span.addLink(SpanLink(context: CallMessages.context(of: event.delivery), attributes: [:]))
+            }
+        }
+        try await self.tell(self.store.record(CallReport.merge(events.compactMap(\.callEvent))), events)
+        try await self.tell(self.store.record(SurveyOutcomeReport.merge(events.compactMap(\.surveyOutcome))), events)
         FailPoint.recorderPublished.reach()
         self.metrics.reports.increment(by: events.count)
         self.consuming.ack(events.map(\.delivery))
     }
 
     /// Tells the world what is committed.
-    private func tell(_ batch: CallStore.RecordedBatch) async throws {
+    private func tell(_ batch: CallStore.RecordedBatch, _ inputs: [RecorderInput]) async throws {
         FailPoint.recorderCommitted.reach()
         for callID in batch.unknownCalls {
             self.metrics.unknownCalls.increment()
@@ -162,7 +170,7 @@ public final class OutcomeRecorder: Service {
         self.metrics.outcomes(batch.outcomes)
         if !batch.surveyEvents.isEmpty {
             do {
-                try await self.publish(batch.surveyEvents)
+                try await self.publish(batch.surveyEvents, after: inputs)
             } catch {
                 // They are in the outbox: the report itself is recorded and must not be held back.
                 self.logger.notice("Survey events wait to be published", metadata: .keys([.error: "\(error)"]))
@@ -175,8 +183,16 @@ public final class OutcomeRecorder: Service {
         }
     }
 
-    private func publish(_ events: [SurveyEvent]) async throws {
-        let results = await self.publishing.publish(batch: try events.map { try CallMessages.publication(of: $0) })
+    private func publish(_ events: [SurveyEvent], after inputs: [RecorderInput] = []) async throws {
+        let deliveries = Dictionary(inputs.compactMap { input in input.callID.map { ($0, input.delivery) } }) {
+            _,
+            last in last
+        }
+        let publications = try events.map { event in
+            let context = deliveries[event.callID].map { CallMessages.context(of: $0) } ?? .topLevel
+            return try CallMessages.publication(of: event, context: context.rooted(at: event.callID))
+        }
+        let results = await self.publishing.publish(batch: publications)
         var published: [UUID] = []
         var fault: AMQPError?
         for (event, result) in zip(events, results) {

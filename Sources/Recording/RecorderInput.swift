@@ -4,6 +4,7 @@
 import AMQP
 import CallModel
 import CallQueues
+import Foundation
 
 /// One message of the Recorder's queue.
 struct RecorderInput: Sendable {
@@ -12,6 +13,9 @@ struct RecorderInput: Sendable {
     let callEvent: CallEvent?
     /// What conducted the interview says.
     let surveyOutcome: SurveyOutcomeReport?
+
+    /// The call that it is about.
+    var callID: UUID? { self.callEvent?.callID ?? self.surveyOutcome?.callID }
 
     /// - Throws: `MessageFault` when it is poison.
     init(_ delivery: AMQPDelivery) throws(MessageFault) {

@@ -11,6 +11,7 @@ import Metrics
 import NIOConcurrencyHelpers
 import Observability
 public import ServiceLifecycle
+import Tracing
 
 /// Finds contacts that may be called now, claims them and asks the dialers to call them.
 ///
@@ -126,7 +127,13 @@ public final class Selector: Service {
         let orphans = try await self.store.orphanedAttempts()
         guard !orphans.isEmpty else { return }
         for trunk in Set(orphans.map(\.trunk)) { try await self.declare(trunk: trunk) }
-        let publications = try orphans.map { try CallMessages.publication(of: $0.request, trunk: $0.trunk) }
+        let publications = try orphans.map { orphan in
+            try CallMessages.publication(
+                of: orphan.request,
+                trunk: orphan.trunk,
+                context: InstrumentationContext.topLevel.rooted(at: orphan.request.callID)
+            )
+        }
         _ = await self.broker.publish(batch: publications)
         summary.renewedOrphans = orphans.count
         self.metrics.orphansRenewed.increment(by: orphans.count)
@@ -217,7 +224,17 @@ public final class Selector: Service {
         guard !requests.isEmpty else { return }
         self.metrics.claimed(requests.count, campaign: campaign)
         FailPoint.selectorClaimed.reach()
-        let publications = try requests.map { try CallMessages.publication(of: $0, trunk: trunk) }
+        let spans = requests.map { request in
+            startSpan(
+                "request call",
+                context: InstrumentationContext.topLevel.rooted(at: request.callID),
+                ofKind: .producer
+            )
+        }
+        defer { for span in spans { span.end() } }
+        let publications = try zip(requests, spans).map { request, span in
+            try CallMessages.publication(of: request, trunk: trunk, context: span.context)
+        }
         let start = ContinuousClock.now
         let results = await self.broker.publish(batch: publications)
         self.metrics.confirmDuration.record(duration: ContinuousClock.now - start)

@@ -55,6 +55,8 @@ public struct CallRequest: Sendable {
     public var maximumCallDuration: Duration
     /// Whether the provider shall tell people from machines.
     public var detectsMachines: Bool
+    /// What comes back as query parameters of every callback, beside the `call_id`; printable, and no personal data.
+    public var callbackParameters: [String: String]
 
     /// Creates a request.
     public init(
@@ -64,7 +66,8 @@ public struct CallRequest: Sendable {
         answerURL: String,
         ringTimeout: Duration,
         maximumCallDuration: Duration,
-        detectsMachines: Bool = false
+        detectsMachines: Bool = false,
+        callbackParameters: [String: String] = [:]
     ) {
         self.callID = callID
         self.to = to
@@ -73,6 +76,7 @@ public struct CallRequest: Sendable {
         self.ringTimeout = ringTimeout
         self.maximumCallDuration = maximumCallDuration
         self.detectsMachines = detectsMachines
+        self.callbackParameters = callbackParameters
     }
 }
 

@@ -9,6 +9,7 @@ import Hummingbird
 import Logging
 import NIOCore
 import Observability
+import Tracing
 
 /// What a client sends to `POST /v1/calls/{call_id}/outcome`.
 private struct SurveyOutcomeBody: Decodable {
@@ -62,7 +63,20 @@ extension WebhookServer {
         )
         var logger = self.logger
         logger[.callID] = callID.lowercased
-        return await self.handOver(logger: logger) { try CallMessages.publication(of: report) }
+        let span = self.span(
+            "report outcome",
+            Self.header("traceparent", request),
+            Self.header("tracestate", request),
+            callID: callID
+        )
+        defer { span.end() }
+        return await self.handOver(logger: logger) {
+            try CallMessages.publication(of: report, context: span.context)
+        }
+    }
+
+    private static func header(_ name: String, _ request: Request) -> String? {
+        HTTPField.Name(name).flatMap { request.headers[$0] }
     }
 
     /// Compares in a time that does not tell how much of a token was right.

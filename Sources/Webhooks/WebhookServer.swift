@@ -13,6 +13,7 @@ import NIOCore
 import Observability
 public import ServiceLifecycle
 public import Telephony
+import Tracing
 
 /// The settings of the webhook endpoint.
 public struct WebhookConfiguration: Sendable {
@@ -118,16 +119,33 @@ public struct WebhookServer: Service {
             case .malformed(let reason): return self.refuse(.badRequest, result: "malformed", reason)
             }
         }
+        let query = request.uri.queryParameters
         var logger = self.logger
         logger[.callID] = event.callID.lowercased
+        // In callbacks of calls that an earlier version placed there is none.
+        logger[.campaign] = query.get("campaign_id").flatMap { UUID(uuidString: $0) }?.lowercased
+        let span = self.span("callback", query.get("traceparent"), query.get("tracestate"), callID: event.callID)
+        defer { span.end() }
         FailPoint.webhooksVerified.reach()
-        let answer = await self.handOver(logger: logger) { try CallMessages.publication(of: event) }
+        let answer = await self.handOver(logger: logger) {
+            try CallMessages.publication(of: event, context: span.context)
+        }
         if answer.status == .noContent {
             Timer(label: "call_scheduler_webhook_callback_lag_seconds")
                 .recordSeconds(max(0, Date().timeIntervalSince(event.occurredAt)))
             logger.debug("Took a callback", metadata: .keys([.outcome: event.status.rawValue]))
         }
         return answer
+    }
+
+    /// A span of the call's trace, which goes on where the request says.
+    func span(_ name: String, _ traceparent: String?, _ tracestate: String?, callID: UUID) -> any Span {
+        var carrier: [String: String] = [:]
+        carrier["traceparent"] = traceparent
+        carrier["tracestate"] = tracestate
+        var context = InstrumentationContext.topLevel
+        InstrumentationSystem.instrument.extract(carrier, into: &context, using: TextCarrier())
+        return startSpan(name, context: context.rooted(at: callID), ofKind: .server)
     }
 
     /// Answers only once the broker has the message.
@@ -166,4 +184,14 @@ public struct WebhookServer: Service {
             body: .init(byteBuffer: ByteBuffer(string: text))
         )
     }
+}
+
+/// Whoever prints it, or something that holds it, prints no secret.
+extension WebhookConfiguration: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// Address, port and how many tokens there are.
+    public var description: String { "\(self.host):\(self.port), \(self.outcomeTokens.count) outcome tokens" }
+    /// The same.
+    public var debugDescription: String { self.description }
+    /// Without children.
+    public var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -144,6 +144,7 @@ struct FaultTests {
             )
             #expect(configuration.redactedDescription == "example.org:5433 database=d user=u")
             #expect(configuration.applicationName == "me")
+            #expect(!"\(configuration) \([configuration]) \(String(reflecting: configuration))".contains("hunter2"))
         }
     }
 }

@@ -11,6 +11,23 @@ import Testing
 
 @Suite("Placing a call", .timeLimit(.minutes(1)))
 struct PlacingTests {
+    @Test("what shall come back with every callback is in its URL, escaped, with the call's id first")
+    func callbackParameters() async throws {
+        let callID = UUID()
+        try await StubProvider.run(script: { _ in Fixture.created }) { stub in
+            var request = try Fixture.callRequest(callID: callID)
+            request.callbackParameters = ["tracestate": "a=b,c=d e", "campaign_id": "7"]
+            _ = try await Fixture.withProvider(baseURL: stub.url) { [request] provider in
+                try await provider.place(request)
+            }
+            let url = try #require(stub.requests.first?.form.first { $0[0] == "StatusCallback" }?[1])
+            #expect(
+                url == "https://calls.example.org/v1/callbacks/twilio?call_id=\(callID.lowercased)&campaign_id=7"
+                    + "&tracestate=a%3Db%2Cc%3Dd%20e#rc=5&rp=all"
+            )
+        }
+    }
+
     @Test("an accepted call has the provider's id, and the request has what was asked for")
     func accepted() async throws {
         let callID = UUID()

@@ -71,7 +71,7 @@ public struct TwilioProvider: TelephonyProvider {
             ("From", request.from.e164),
             ("Url", Self.answerURL(request)),
             ("Method", "POST"),
-            ("StatusCallback", self.statusCallbackURL(callID: request.callID)),
+            ("StatusCallback", self.statusCallbackURL(request)),
             ("StatusCallbackMethod", "POST"),
         ]
         form += ["initiated", "ringing", "answered", "completed"].map { ("StatusCallbackEvent", $0) }
@@ -84,7 +84,7 @@ public struct TwilioProvider: TelephonyProvider {
         do {
             answer = try await self.transport.send(message)
         } catch {
-            self.log(.createCall, outcome: error.reason, callID: request.callID)
+            self.log(.createCall, outcome: error.reason, call: request)
             throw TelephonyError(
                 code: error.wasSent ? .unknown : .providerDown,
                 message: error.wasSent
@@ -92,7 +92,7 @@ public struct TwilioProvider: TelephonyProvider {
                     : "the request was not sent: \(error.reason)"
             )
         }
-        self.log(.createCall, outcome: String(answer.status), callID: request.callID)
+        self.log(.createCall, outcome: String(answer.status), call: request)
         guard (200...299).contains(answer.status), let call = self.decode(TwilioCall.self, from: answer),
             let identifier = call.identifier
         else { throw TwilioFailure.placing(answer) }
@@ -183,8 +183,10 @@ public struct TwilioProvider: TelephonyProvider {
     }
 
     /// The fragment is for the provider: repeat a callback up to five times, whatever went wrong with it.
-    private func statusCallbackURL(callID: UUID) -> String {
-        self.configuration.callbackBaseURL + Self.callbackPath + "?call_id=\(callID.lowercased)#rc=5&rp=all"
+    private func statusCallbackURL(_ request: CallRequest) -> String {
+        let parameters = request.callbackParameters.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) }
+        return self.configuration.callbackBaseURL + Self.callbackPath + "?"
+            + FormFields.encode([("call_id", request.callID.lowercased)] + parameters) + "#rc=5&rp=all"
     }
 
     /// The campaign's answer URL with the call's id, under which whatever conducts the interview reports its outcome.
@@ -235,9 +237,12 @@ public struct TwilioProvider: TelephonyProvider {
         try? JSONDecoder().decode(type, from: Data(answer.body))
     }
 
-    private func log(_ operation: TwilioOperation, outcome: String, callID: UUID? = nil) {
+    private func log(_ operation: TwilioOperation, outcome: String, call: CallRequest? = nil) {
         var metadata: Logger.Metadata = ["operation": "\(operation.name)", "outcome": "\(outcome)"]
-        if let callID { metadata["call_id"] = "\(callID.lowercased)" }
+        if let call {
+            metadata["call_id"] = "\(call.callID.lowercased)"
+            if let campaign = call.callbackParameters["campaign_id"] { metadata["campaign_id"] = "\(campaign)" }
+        }
         self.logger.debug("the provider was asked", metadata: metadata)
     }
 }
