@@ -139,7 +139,7 @@ let package = Package(
         ),
         module(
             "Webhooks",
-            ["CallModel", "CallQueues", "AMQP", "Telephony", "Observability", logging, metrics, tracing, lifecycle, hummingbird, httpTypes, nioCore]
+            ["CallModel", "CallQueues", "AMQP", "Telephony", "Observability", logging, metrics, tracing, lifecycle, locks, hummingbird, httpTypes, nioCore]
         ),
         module("ProviderSimulator", [logging, heap, hummingbird, httpTypes, httpClient, nioCore, nioHTTP1, crypto, lifecycle]),
         .executableTarget(

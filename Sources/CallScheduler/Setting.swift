@@ -126,6 +126,21 @@ struct Setting: Sendable {
             help: "this token is accepted as well, while tokens are rotated",
             isSecret: true
         ),
+        Setting(
+            name: "WEBHOOK_REQUESTS_AT_ONCE",
+            defaultText: "500",
+            help: "requests handled at once, 1…10000; others get 503 and come again"
+        ),
+        Setting(
+            name: "WEBHOOK_REFUSALS_PER_MINUTE",
+            defaultText: "60",
+            help: "refused requests per address and minute, 0…10000, beyond which it gets 429 unheard; 0 for no limit"
+        ),
+        Setting(
+            name: "WEBHOOK_PROXIES",
+            defaultText: "0",
+            help: "reverse proxies in front, 0…5, whose X-Forwarded-For tells the address"
+        ),
         Setting(name: "PROVIDER", defaultText: "twilio", help: "telephony adapter: twilio (any compatible API)"),
         Setting(name: "TWILIO_ACCOUNT_SID", defaultText: "", help: "the account, AC and 32 hex digits"),
         Setting(

@@ -192,6 +192,9 @@ struct Settings {
         var configuration = WebhookConfiguration()
         configuration.host = self.string("WEBHOOK_HOST") ?? "127.0.0.1"
         configuration.port = self.number("WEBHOOK_PORT", 0...65_535, default: 8080)
+        configuration.requestsAtOnce = self.number("WEBHOOK_REQUESTS_AT_ONCE", 1...10_000, default: 500)
+        configuration.refusalsPerMinute = self.number("WEBHOOK_REFUSALS_PER_MINUTE", 0...10_000, default: 60)
+        configuration.proxies = self.number("WEBHOOK_PROXIES", 0...5, default: 0)
         let tokens = ["WEBHOOK_OUTCOME_TOKEN", "WEBHOOK_PREVIOUS_OUTCOME_TOKEN"]
         configuration.outcomeTokens = tokens.compactMap { self.string($0) }.filter { !$0.isEmpty }
         for token in configuration.outcomeTokens where token.utf8.count < 16 {

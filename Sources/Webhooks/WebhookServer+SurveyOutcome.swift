@@ -39,9 +39,9 @@ extension WebhookServer {
         }
         let body: ByteBuffer
         do {
-            body = try await request.body.collect(upTo: self.configuration.maximumBodySize)
+            body = try await self.body(of: request)
         } catch {
-            return self.refuse(.contentTooLarge, result: "too_large", "body is too large or was cut off")
+            return self.refuseBody(error)
         }
         let content: SurveyOutcomeBody
         do {

@@ -26,6 +26,16 @@ public struct WebhookConfiguration: Sendable {
     /// Bearer tokens with which outcomes of interviews may be reported, several while they are rotated; none closes that
     /// door.
     public var outcomeTokens: [String] = []
+    /// Requests handled at once, 1 or more; others are told to come again.
+    public var requestsAtOnce: Int = 500
+    /// Refused requests per address and minute, beyond which the address is turned away unheard; 0 for no limit.
+    public var refusalsPerMinute: Int = 60
+    /// Reverse proxies in front, whose `X-Forwarded-For` is believed.
+    public var proxies: Int = 0
+    /// How long a body may take to arrive.
+    public var bodyTimeout: Duration = .seconds(10)
+    /// A connection without a request is closed after this time.
+    public var idleTimeout: Duration = .seconds(60)
 
     /// Creates settings with the defaults.
     public init() {}
@@ -39,6 +49,7 @@ public struct WebhookServer: Service {
     private let provider: any TelephonyProvider
     private let broker: AMQPConnection
     let logger: Logger
+    private let limits: WebhookLimits
     private let onListening: @Sendable (Int) async -> Void
 
     /// Creates a server.
@@ -59,6 +70,10 @@ public struct WebhookServer: Service {
         self.provider = provider
         self.broker = broker
         self.logger = logger
+        self.limits = WebhookLimits(
+            requestsAtOnce: configuration.requestsAtOnce,
+            refusalsPerMinute: configuration.refusalsPerMinute
+        )
         self.onListening = onListening
     }
 
@@ -69,6 +84,7 @@ public struct WebhookServer: Service {
         let onListening = self.onListening
         let application = Application(
             router: self.router(),
+            server: .http1(configuration: .init(idleTimeout: TimeAmount(self.configuration.idleTimeout))),
             configuration: .init(
                 address: .hostname(self.configuration.host, port: self.configuration.port),
                 serverName: nil
@@ -80,26 +96,57 @@ public struct WebhookServer: Service {
     }
 
     /// The routes, apart from a running server.
-    public func router() -> Router<BasicRequestContext> {
-        let router = Router()
+    public func router() -> Router<WebhookContext> {
+        let router = Router(context: WebhookContext.self)
         router.post("/v1/callbacks/{provider}") { request, context -> Response in
-            guard context.parameters.get("provider") == self.provider.name else {
-                return Self.answer(.notFound, "no such provider is configured here\n")
+            await self.limited(request, context) {
+                guard context.parameters.get("provider") == self.provider.name else {
+                    return Self.answer(.notFound, "no such provider is configured here\n")
+                }
+                return await self.callback(request)
             }
-            return await self.callback(request)
         }
         router.post("/v1/calls/{call_id}/outcome") { request, context -> Response in
-            await self.surveyOutcome(request, call: context.parameters.get("call_id") ?? "")
+            await self.limited(request, context) {
+                await self.surveyOutcome(request, call: context.parameters.get("call_id") ?? "")
+            }
         }
         return router
+    }
+
+    /// Handles a request unless there are too many, or too many bad ones from where it came.
+    private func limited(
+        _ request: Request,
+        _ context: WebhookContext,
+        _ handle: () async -> Response
+    ) async -> Response {
+        let address = request.clientAddress(proxies: self.configuration.proxies, connection: context.remoteAddress)
+        guard self.limits.mayAsk(address) else {
+            return self.turnAway(.tooManyRequests, result: "limited", after: 60)
+        }
+        guard self.limits.enter() else {
+            return self.turnAway(.serviceUnavailable, result: "overloaded", after: 1)
+        }
+        defer { self.limits.leave() }
+        let response = await handle()
+        if (400...499).contains(response.status.code) { self.limits.refused(address) }
+        return response
+    }
+
+    /// Without a log line: whoever floods us shall not flood the log.
+    private func turnAway(_ status: HTTPResponse.Status, result: String, after seconds: Int) -> Response {
+        self.count(result)
+        var response = Self.answer(status, "try again later\n")
+        response.headers[.retryAfter] = "\(seconds)"
+        return response
     }
 
     private func callback(_ request: Request) async -> Response {
         let body: ByteBuffer
         do {
-            body = try await request.body.collect(upTo: self.configuration.maximumBodySize)
+            body = try await self.body(of: request)
         } catch {
-            return self.refuse(.contentTooLarge, result: "too_large", "body is too large or was cut off")
+            return self.refuseBody(error)
         }
         var headers: [String: String] = [:]
         for field in request.headers { headers[field.name.canonicalName] = field.value }
@@ -165,6 +212,19 @@ public struct WebhookServer: Service {
         FailPoint.webhooksPublished.reach()
         self.count("accepted")
         return Response(status: .noContent)
+    }
+
+    func body(of request: Request) async throws -> ByteBuffer {
+        try await request.collectBody(
+            upTo: self.configuration.maximumBodySize,
+            within: self.configuration.bodyTimeout
+        )
+    }
+
+    func refuseBody(_ error: any Error) -> Response {
+        (error as? HTTPError)?.status == .requestTimeout
+            ? self.refuse(.requestTimeout, result: "too_slow", "the body took too long")
+            : self.refuse(.contentTooLarge, result: "too_large", "body is too large or was cut off")
     }
 
     func refuse(_ status: HTTPResponse.Status, result: String, _ reason: String) -> Response {

@@ -55,12 +55,18 @@ final class FaultHouse: Sendable {
     }
 
     /// Builds everything and starts the processes.
-    static func start(name: String, scenario: String) async throws -> FaultHouse {
+    /// - Parameters:
+    ///   - name: The stack's name.
+    ///   - scenario: What the simulator plays.
+    ///   - nodes: How many nodes the broker has; the roles reach a cluster's nodes without a wire between.
+    /// - Returns: The house.
+    /// - Throws: When something cannot be started.
+    static func start(name: String, scenario: String, nodes: Int = 1) async throws -> FaultHouse {
         let folder = Shell.root.appendingPathComponent(".local/\(name)")
         try? FileManager.default.removeItem(at: folder)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let log = FaultLog(file: folder.appendingPathComponent("faults.log"))
-        let servers = try await Servers.start(name: name)
+        let servers = try await Servers.start(name: name, nodes: nodes)
         var logger = Logger(label: "faults")
         logger.logLevel = .critical
         let rehearsal = try await Rehearsal.start(
@@ -77,10 +83,11 @@ final class FaultHouse: Sendable {
             logger: logger
         )
         let webhookPorts = [try Rehearsal.freePort(), try Rehearsal.freePort()]
-        let targets: [Wire: [Int]] = [
+        var targets: [Wire: [Int]] = [
             .database: [Servers.port(of: servers.databaseURL)], .broker: [Servers.port(of: servers.brokerURL)],
             .provider: [Servers.port(of: rehearsal.url)], .webhooks: webhookPorts,
         ]
+        if nodes > 1 { targets[.broker] = nil }
         var wires: [Wire: TCPProxy] = [:]
         for (wire, ports) in targets {
             wires[wire] = try await TCPProxy(port: try Rehearsal.freePort(), targets: ports)
@@ -115,7 +122,8 @@ final class FaultHouse: Sendable {
     func environment() -> [String: String] {
         [
             "DATABASE_URL": Servers.url(self.servers.databaseURL, port: self.wires[.database]?.port ?? 0),
-            "AMQP_URL": Servers.url(self.servers.brokerURL, port: self.wires[.broker]?.port ?? 0),
+            "AMQP_URL": self.wires[.broker].map { Servers.url(self.servers.brokerURL, port: $0.port) }
+                ?? self.servers.brokerURL,
             "TWILIO_ACCOUNT_SID": Rehearsal.account, "TWILIO_AUTH_TOKEN": Rehearsal.token,
             "TWILIO_BASE_URL": self.url(.provider), "TWILIO_REQUEST_TIMEOUT_SECONDS": "3",
             "WEBHOOK_PUBLIC_URL": self.url(.webhooks), "WEBHOOK_PORT": "0",

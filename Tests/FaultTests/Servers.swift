@@ -15,8 +15,14 @@ struct Servers: Sendable {
     private let data: String
     private let urls: [String: String]
 
-    static func start(name: String) async throws -> Servers {
-        try await Shell.stack("up --name \(name)")
+    /// Starts the servers.
+    /// - Parameters:
+    ///   - name: The stack's name.
+    ///   - nodes: How many nodes the broker has.
+    /// - Returns: The servers.
+    /// - Throws: When they cannot be started.
+    static func start(name: String, nodes: Int = 1) async throws -> Servers {
+        try await Shell.stack("up --name \(name) --nodes \(nodes)")
         let folder = Shell.root.appendingPathComponent(".local/stack-\(name)")
         let text = try String(contentsOf: folder.appendingPathComponent("urls.env"), encoding: .utf8)
         var urls: [String: String] = [:]
@@ -58,6 +64,29 @@ struct Servers: Sendable {
         }
         try await Task.sleep(for: pause)
         try await Shell.stack("up --name \(self.name)")
+    }
+
+    /// Kills the broker's node of this name, as in `NAME-2@localhost`.
+    func killNode(_ node: String) async throws {
+        let suffix = node.split(separator: "@")[0].dropFirst(self.name.count)
+        let text = try String(contentsOfFile: self.data + "/rabbitmq\(suffix)/beam.pid", encoding: .utf8)
+        guard let process = text.split(separator: "\n").first.flatMap({ pid_t($0) }), Self.isAlive(process) else {
+            return
+        }
+        kill(process, SIGKILL)
+        try await eventually("the node is gone", within: .seconds(20)) { !Self.isAlive(process) }
+    }
+
+    /// Starts what has died.
+    func startMissing() async throws { try await Shell.stack("up --name \(self.name)") }
+
+    /// The node that leads a quorum queue now.
+    func leader(of queue: String) async throws -> String {
+        let lines = try await Shell.output(
+            "'\(Shell.root.path)/ops/stack' ctl --name \(self.name) --quiet list_queues name leader --no-table-headers"
+        ).split(separator: "\n")
+        let line = lines.first { $0.hasPrefix(queue + "\t") }
+        return line.map { String($0.split(separator: "\t")[1]) } ?? ""
     }
 
     func freeze(_ kind: Kind) throws { for process in try self.processes(kind) { kill(process, SIGSTOP) } }

@@ -13,7 +13,8 @@ import Logging
 import TestBasics
 import TestSupport
 import Testing
-import Webhooks
+
+@testable import Webhooks
 
 @Suite(.timeLimit(.minutes(2)))
 struct WebhookTests {
@@ -77,6 +78,74 @@ struct WebhookTests {
             let elsewhere = try await Self.post(server, path: "/v1/callbacks/x", signature: "good", body: "")
             #expect(elsewhere == .notFound)
             #expect(try await house.publisher.queueStatus(CallTopology.callEvents).messagesReady == 1)
+        }
+    }
+
+    @Test("who is refused too often is turned away unheard for a while, and the others are heard")
+    func refusedTooOften() async throws {
+        try await House.run { house in
+            var configuration = WebhookConfiguration()
+            configuration.refusalsPerMinute = 3
+            configuration.proxies = 1
+            let server = Self.server(house.publisher, configuration)
+            func ask(_ signature: String, from hops: String) async throws -> HTTPResponse.Status {
+                var headers = HTTPFields()
+                if let name = HTTPField.Name("X-Forwarded-For") { headers[name] = hops }
+                if let name = Self.signature { headers[name] = signature }
+                return try await Self.post(
+                    server,
+                    path: "/v1/callbacks/scripted",
+                    headers: headers,
+                    CallID.make().lowercased
+                )
+            }
+            // What a client writes into the header itself stands before what the proxy appends.
+            var answers: [HTTPResponse.Status] = []
+            for index in 0..<3 { answers.append(try await ask("bad", from: "1.1.1.\(index), 203.0.113.7")) }
+            answers.append(try await ask("bad", from: "203.0.113.7"))
+            answers.append(try await ask("good", from: "9.9.9.9, 203.0.113.7"))
+            answers.append(try await ask("good", from: "203.0.113.7, 198.51.100.1"))
+            #expect(
+                answers == [.forbidden, .forbidden, .forbidden, .tooManyRequests, .tooManyRequests, .noContent]
+            )
+            #expect(try await house.publisher.queueStatus(CallTopology.callEvents).messagesReady == 1)
+        }
+    }
+
+    @Test("refusals are forgotten at the rate that is allowed, and room is given back")
+    func limits() {
+        let limits = WebhookLimits(requestsAtOnce: 2, refusalsPerMinute: 60)
+        let start = ContinuousClock.now
+        for _ in 0..<60 { limits.refused("a", now: start) }
+        #expect(!limits.mayAsk("a", now: start))
+        #expect(limits.mayAsk("b", now: start))
+        #expect(limits.mayAsk("a", now: start + .seconds(2)))
+        for index in 0..<20_000 { limits.refused("x\(index)", now: start) }
+        #expect(limits.mayAsk("x19999", now: start))
+        #expect(limits.enter() && limits.enter() && !limits.enter())
+        limits.leave()
+        #expect(limits.enter())
+    }
+
+    @Test("a body that does not come is given up, and while too many are handled others are told to come again")
+    func slowBodies() async throws {
+        try await House.run { house in
+            var configuration = WebhookConfiguration()
+            configuration.requestsAtOnce = 1
+            configuration.bodyTimeout = .seconds(2)
+            let server = Self.server(house.publisher, configuration)
+            let application = Application(router: server.router())
+            try await application.test(.live) { client in
+                let port = try #require(client.port)
+                let head = "POST /v1/callbacks/scripted HTTP/1.1\r\nHost: x\r\nContent-Length: 36\r\n\r\n"
+                async let slow = Shell.output(
+                    "exec 3<>/dev/tcp/127.0.0.1/\(port); printf '\(head.replacing("\r\n", with: "\\r\\n"))' >&3; head -n 1 <&3"
+                )
+                try await eventually("the second is told to come again") {
+                    try await client.execute(uri: "/v1/callbacks/scripted", method: .post).status == .serviceUnavailable
+                }
+                #expect(try await slow.contains("408"))
+            }
         }
     }
 

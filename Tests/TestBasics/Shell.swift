@@ -38,6 +38,21 @@ public enum Shell {
         }
     }
 
+    /// Runs a command line with `/bin/bash` without blocking a thread that tasks share.
+    /// - Parameter command: The command line.
+    /// - Returns: Its standard output.
+    /// - Throws: ``CommandFailed``.
+    public static func output(_ command: String) async throws -> String {
+        let file = FileManager.default.temporaryDirectory.path + "/output-" + UUID().uuidString
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+            Thread.detachNewThread {
+                continuation.resume(with: Result { try Self.run("{ \(command); } >'\(file)'") })
+            }
+        }
+        return try String(contentsOfFile: file, encoding: .utf8)
+    }
+
     /// Runs `ops/stack` without blocking a thread that tasks share.
     /// - Parameter arguments: Its arguments.
     /// - Throws: ``CommandFailed``.

@@ -1,0 +1,105 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import AMQP
+import CallModel
+import CallQueues
+import CallStore
+import Foundation
+import ProviderSimulator
+import TestBasics
+import TestSupport
+import Testing
+
+/// The house on a broker of three nodes, as in production, one of which dies in the middle of a campaign.
+@Suite(.serialized, .timeLimit(.minutes(8)))
+struct ClusterTests {
+    private static let contacts = 600
+    private static let scenario = """
+        {"seed": 5, "outcomes": {"completed": 70, "no_answer": 20, "busy": 10},
+         "ring_seconds": {"min": 0.1, "max": 0.5}, "talk_seconds": {"min": 0.2, "max": 1}}
+        """
+
+    @Test("the node that leads the queues is killed in the middle of a campaign: it goes on, and no promise is broken")
+    func nodeKilled() async throws {
+        let house = try await FaultHouse.start(
+            name: "cluster-\(ProcessInfo.processInfo.processIdentifier)",
+            scenario: Self.scenario,
+            nodes: 3
+        )
+        let supervision = Task {
+            while !Task.isCancelled {
+                await house.slots.supervise()
+                try? await Task.sleep(for: .milliseconds(100))
+            }
+        }
+        do {
+            try await Self.campaign(house)
+        } catch {
+            supervision.cancel()
+            try? await house.stop()
+            throw error
+        }
+        supervision.cancel()
+        try await house.stop()
+    }
+
+    private static func campaign(_ house: FaultHouse) async throws {
+        let queue = CallTopology.dialQueue(trunk: "default")
+        _ = try await Fixtures.runningCampaign(in: house.store, name: "cluster", contacts: Self.contacts) {
+            $0.answerURL = house.rehearsal.url + "/simulator/answer"
+            $0.maximumAttempts = 2
+            $0.retryIntervalMinutes = 0
+        }
+        try await Self.waitForAttempts(house, 150)
+        let victim = try await house.servers.leader(of: queue)
+        #expect(!victim.isEmpty)
+        let killedAt = Date()
+        try await house.servers.killNode(victim)
+        let before = try await Self.attempts(house)
+        try await Self.waitForAttempts(house, before + 150)
+        #expect(try await house.servers.leader(of: queue) != victim)
+        let restartedAt = Date()
+        try await house.servers.startMissing()
+        try await eventually("the campaign is over", within: .seconds(150)) {
+            try await house.count(
+                """
+                select (select count(*) from contacts where state in ('pending', 'in_progress')
+                        or state = 'not_reached' and next_attempt_at is not null)
+                    + (select count(*) from call_attempts where ended_at is null)
+                    + (select count(*) from survey_events where published_at is null)
+                """
+            ) == 0
+        }
+        try await eventually("all reports are taken", within: .seconds(60)) {
+            try await house.broker.queueStatus(CallTopology.callEvents).messagesReady == 0
+        }
+        let witnesses = try await house.witnesses(poison: [])
+        for violation in Checker(witnesses).violations().prefix(20) {
+            Issue.record("\(violation)\n\(violation.callID.map { witnesses.history(of: $0) } ?? "")")
+        }
+        for text in house.log.unexpected { Issue.record("\(text)") }
+        let starts = witnesses.ledger.compactMap(\.startedAt).sorted()
+        let gaps = zip(starts, starts.dropFirst()).map { (at: $0, gap: $1.timeIntervalSince($0)) }
+        let worst = gaps.filter { $0.at > killedAt.addingTimeInterval(-5) && $0.at < restartedAt }.map(\.gap).max() ?? 0
+        print(
+            """
+            CLUSTER \(victim) killed after \(starts.count { $0 < killedAt }) calls; longest pause between two calls then \
+            \(String(format: "%.1f", worst)) s; started again after \(String(format: "%.0f", restartedAt.timeIntervalSince(killedAt))) s
+            CLUSTER requests to the provider \(witnesses.ledger.count), attempts \(witnesses.attempts.count), contacts \
+            \(witnesses.contacts.count), survey events \(witnesses.surveyRows.count) published \(witnesses.surveyMessages.count) times
+            CLUSTER violations \(Checker(witnesses).violations().count)
+            """
+        )
+    }
+
+    private static func attempts(_ house: FaultHouse) async throws -> Int {
+        try await house.count("select count(*) from call_attempts")
+    }
+
+    private static func waitForAttempts(_ house: FaultHouse, _ number: Int) async throws {
+        try await eventually("there are \(number) attempts", within: .seconds(90)) {
+            try await Self.attempts(house) >= number
+        }
+    }
+}
