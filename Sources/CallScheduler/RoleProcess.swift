@@ -226,8 +226,14 @@ struct RoleProcess {
     }
 
     private var publisherTopology: AMQPTopology {
-        var topology = CallTopology.reports().union(CallTopology.surveys()).union(CallTopology.hints())
+        // No more than each publishes to, so that its user at the broker needs to be allowed no more.
+        var topology = AMQPTopology()
+        if self.roles.contains(.webhooks) { topology.formUnion(CallTopology.reports()) }
+        if self.roles.contains(.recorder) {
+            topology.formUnion(CallTopology.reports().union(CallTopology.surveys()).union(CallTopology.hints()))
+        }
         if self.roles.contains(.dialer) {
+            topology.formUnion(CallTopology.reports())
             topology.formUnion(CallTopology.dialRequests(trunk: self.settings.dialer.trunk))
         }
         return topology

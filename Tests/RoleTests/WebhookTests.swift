@@ -132,6 +132,7 @@ struct WebhookTests {
         try await House.run { house in
             var configuration = WebhookConfiguration()
             configuration.requestsAtOnce = 1
+            configuration.refusalsPerMinute = 0
             configuration.bodyTimeout = .seconds(2)
             let server = Self.server(house.publisher, configuration)
             let application = Application(router: server.router())
