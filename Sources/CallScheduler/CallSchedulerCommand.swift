@@ -30,7 +30,8 @@ struct CallSchedulerCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Operation:",
                 subcommands: [
-                    MigrateCommand.self, DoctorCommand.self, AuditCommand.self, RetentionCommand.self,
+                    MigrateCommand.self, DoctorCommand.self, AuditCommand.self, RecoverCommand.self,
+                    RetentionCommand.self,
                     ProviderSimulatorCommand.self, VerifyLedgerCommand.self,
                 ]
             ),

@@ -24,6 +24,19 @@ public protocol TelephonyProvider: Sendable {
     /// Looks for calls by what is known of them, queued calls included, newest first.
     func findCalls(_ query: CallQuery) async throws(TelephonyError) -> [ProviderCall]
 
+    /// Lists all calls from one number since an instant, page by page, queued ones included. For what the database has
+    /// forgotten; a call may be listed twice.
+    /// - Parameters:
+    ///   - callerID: The number that they were placed with.
+    ///   - acceptedAfter: Calls accepted before this instant are not meant.
+    ///   - handle: Gets one page after the other.
+    /// - Throws: ``TelephonyError``, and what `handle` throws.
+    func listCalls(
+        from callerID: PhoneNumber,
+        acceptedAfter: Date,
+        _ handle: ([ListedCall]) async throws -> Void
+    ) async throws
+
     /// Ends a call, or cancels it while it is still queued or ringing. Doing so to an ended call is no error.
     /// - Parameters:
     ///   - id: The provider's id of the call.
@@ -124,6 +137,20 @@ public struct ProviderCall: Sendable, Equatable {
         self.createdAt = createdAt
         self.endedAt = endedAt
         self.answeredBy = answeredBy
+    }
+}
+
+/// A call in a list, with whom it was for.
+public struct ListedCall: Sendable, Equatable {
+    /// Whom the call was for, as the provider writes it.
+    public var to: String
+    /// The call.
+    public var call: ProviderCall
+
+    /// Creates an entry.
+    public init(to: String, call: ProviderCall) {
+        self.to = to
+        self.call = call
     }
 }
 

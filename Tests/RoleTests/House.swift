@@ -55,6 +55,12 @@ final class ScriptedProvider: TelephonyProvider {
         self.known.withLockedValue { Array($0.values) }
     }
 
+    func listCalls(
+        from callerID: PhoneNumber,
+        acceptedAfter: Date,
+        _ handle: ([ListedCall]) async throws -> Void
+    ) async throws {}
+
     func hangUp(id: String, onlyIfNotAnswered: Bool) async throws(TelephonyError) {
         self.hungUp.withLockedValue { $0.append(id) }
     }

@@ -206,12 +206,7 @@ public struct TwilioProvider: TelephonyProvider {
         var result: [ProviderCall] = []
         var page: [(name: String, value: String)] = []
         for _ in 0..<Self.maximumPages {
-            let request = try TwilioRequest(.listCalls, accountSID: self.configuration.accountSID, query: base + page)
-            let answer = try await self.ask(request)
-            guard answer.status == 200 else { throw TwilioFailure.asking(answer) }
-            guard let content = self.decode(TwilioCallPage.self, from: answer) else {
-                throw TelephonyError(code: .providerDown, httpStatus: 200, message: "the answer is not a list of calls")
-            }
+            let content = try await self.page(base + page)
             // To take a stranger's call for ours would be worse than not to find it.
             result += content.calls.filter { $0.to == query.to.e164 && $0.from == query.from.e164 }
                 .compactMap(\.providerCall)
@@ -219,6 +214,16 @@ public struct TwilioProvider: TelephonyProvider {
             page = next
         }
         return result
+    }
+
+    func page(_ query: [(name: String, value: String)]) async throws(TelephonyError) -> TwilioCallPage {
+        let request = try TwilioRequest(.listCalls, accountSID: self.configuration.accountSID, query: query)
+        let answer = try await self.ask(request)
+        guard answer.status == 200 else { throw TwilioFailure.asking(answer) }
+        guard let content = self.decode(TwilioCallPage.self, from: answer) else {
+            throw TelephonyError(code: .providerDown, httpStatus: 200, message: "the answer is not a list of calls")
+        }
+        return content
     }
 
     /// Sends a request that places nothing: without an answer, the provider counts as down.
