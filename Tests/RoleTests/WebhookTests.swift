@@ -133,7 +133,8 @@ struct WebhookTests {
             var configuration = WebhookConfiguration()
             configuration.requestsAtOnce = 1
             configuration.refusalsPerMinute = 0
-            configuration.bodyTimeout = .seconds(2)
+            // Long enough to be met by the second on a loaded machine.
+            configuration.bodyTimeout = .seconds(12)
             let server = Self.server(house.publisher, configuration)
             let application = Application(router: server.router())
             try await application.test(.live) { client in

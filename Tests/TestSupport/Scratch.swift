@@ -87,6 +87,14 @@ public struct Scratch: Sendable {
         try await self.client.execute(PostgresStatement(sql, prepared: false), parameters)
     }
 
+    /// Takes the virtual host away with all its queues and messages, and makes an empty one of the same name: connections
+    /// are closed by the broker.
+    public func emptyBroker() async throws {
+        let name = self.brokerURL.split(separator: "/").last.map(String.init) ?? ""
+        try await Self.management(.DELETE, "/api/vhosts/\(name)")
+        try await Self.management(.PUT, "/api/vhosts/\(name)")
+    }
+
     private struct NoRow: Error {
         let sql: String
     }
