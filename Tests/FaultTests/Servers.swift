@@ -12,6 +12,7 @@ struct Servers: Sendable {
     }
 
     let name: String
+    private let nodes: Int
     private let data: String
     private let urls: [String: String]
 
@@ -31,7 +32,7 @@ struct Servers: Sendable {
             if parts.count == 2 { urls[String(parts[0])] = String(parts[1]) }
         }
         let data = try String(contentsOf: folder.appendingPathComponent("data-directory"), encoding: .utf8)
-        return Servers(name: name, data: data.trimmingCharacters(in: .newlines), urls: urls)
+        return Servers(name: name, nodes: nodes, data: data.trimmingCharacters(in: .newlines), urls: urls)
     }
 
     func stop() async throws { try await Shell.stack("down --name \(self.name)") }
@@ -80,13 +81,23 @@ struct Servers: Sendable {
     /// Starts what has died.
     func startMissing() async throws { try await Shell.stack("up --name \(self.name)") }
 
-    /// The node that leads a quorum queue now.
+    /// The node that leads a quorum queue now, as any node that lives tells it.
     func leader(of queue: String) async throws -> String {
-        let lines = try await Shell.output(
-            "'\(Shell.root.path)/ops/stack' ctl --name \(self.name) --quiet list_queues name leader --no-table-headers"
-        ).split(separator: "\n")
-        let line = lines.first { $0.hasPrefix(queue + "\t") }
-        return line.map { String($0.split(separator: "\t")[1]) } ?? ""
+        var failure: (any Error)?
+        for index in 1...self.nodes {
+            let node = index == 1 ? self.name : "\(self.name)-\(index)"
+            do {
+                let lines = try await Shell.output(
+                    "'\(Shell.root.path)/ops/stack' ctl --name \(self.name) -n \(node)@localhost --quiet list_queues"
+                        + " name leader --no-table-headers"
+                ).split(separator: "\n")
+                let line = lines.first { $0.hasPrefix(queue + "\t") }
+                return line.map { String($0.split(separator: "\t")[1]) } ?? ""
+            } catch {
+                failure = error
+            }
+        }
+        throw failure ?? CancellationError()
     }
 
     func freeze(_ kind: Kind) throws { for process in try self.processes(kind) { kill(process, SIGSTOP) } }
