@@ -88,6 +88,11 @@ public enum Schemas {
                 name: "ringing",
                 sql: Self.text(PackageResources._013_ringing_sql)
             ),
+            Migration(
+                number: 14,
+                name: "fewer_index_entries",
+                sql: Self.text(PackageResources._014_fewer_index_entries_sql)
+            ),
         ]
     }
 

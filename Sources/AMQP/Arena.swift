@@ -4,12 +4,38 @@
 import CRabbitMQ
 import Foundation
 
-/// Memory for the arguments of one call into the library; freed together when the call has returned.
+/// Memory for the arguments of one call into the library; given up together when the call has returned.
 final class Arena {
+    /// Enough for the properties of a message; what does not fit is allocated by itself.
+    private static let blockSize = 4096
+
+    private let block = UnsafeMutableRawPointer.allocate(byteCount: Arena.blockSize, alignment: 16)
+    private var used = 0
     private var allocations: [UnsafeMutableRawPointer] = []
 
     deinit {
+        self.reset()
+        self.block.deallocate()
+    }
+
+    /// Gives everything up, for the next call.
+    func reset() {
+        self.used = 0
+        guard !self.allocations.isEmpty else { return }
         for allocation in self.allocations { allocation.deallocate() }
+        self.allocations.removeAll()
+    }
+
+    private func allocate(byteCount: Int) -> UnsafeMutableRawPointer {
+        // Rounded up, so that tables and numbers are aligned too.
+        let size = (byteCount + 15) & ~15
+        guard size <= Self.blockSize - self.used else {
+            let allocation = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 16)
+            self.allocations.append(allocation)
+            return allocation
+        }
+        defer { self.used += size }
+        return self.block + self.used
     }
 
     func bytes(_ text: String) -> amqp_bytes_t {
@@ -23,17 +49,16 @@ final class Arena {
 
     func bytes(_ buffer: UnsafeRawBufferPointer) -> amqp_bytes_t {
         guard let base = buffer.baseAddress, !buffer.isEmpty else { return amqp_empty_bytes }
-        let copy = UnsafeMutableRawPointer.allocate(byteCount: buffer.count, alignment: 1)
+        let copy = self.allocate(byteCount: buffer.count)
         copy.copyMemory(from: base, byteCount: buffer.count)
-        self.allocations.append(copy)
         return amqp_bytes_t(len: buffer.count, bytes: copy)
     }
 
     func array<Element>(_ elements: [Element]) -> UnsafeMutablePointer<Element>? {
         guard !elements.isEmpty else { return nil }
-        let copy = UnsafeMutablePointer<Element>.allocate(capacity: elements.count)
+        let copy = self.allocate(byteCount: elements.count * MemoryLayout<Element>.stride)
+            .bindMemory(to: Element.self, capacity: elements.count)
         copy.initialize(from: elements, count: elements.count)
-        self.allocations.append(UnsafeMutableRawPointer(copy))
         return copy
     }
 

@@ -88,7 +88,7 @@ final class ConnectionThread {
         do {
             while true {
                 try session.readFrames()
-                for command in self.inbox.take() { try self.perform(command, session) }
+                try self.perform(self.inbox.take(), session)
                 if self.isClosing {
                     session.close()
                     return AMQPError(code: .closed, message: "the connection was closed")
@@ -101,6 +101,21 @@ final class ConnectionThread {
         } catch {
             return error
         }
+    }
+
+    /// Acks that wait go together: the broker has one to log for many.
+    private func perform(_ commands: [Command], _ session: Session) throws(AMQPError) {
+        var settlements: [Settlement] = []
+        for command in commands {
+            if case .settle(let more) = command {
+                settlements += more
+                continue
+            }
+            if !settlements.isEmpty { try session.settle(settlements) }
+            settlements.removeAll(keepingCapacity: true)
+            try self.perform(command, session)
+        }
+        if !settlements.isEmpty { try session.settle(settlements) }
     }
 
     private func perform(_ command: Command, _ session: Session) throws(AMQPError) {

@@ -6,7 +6,7 @@ import NIOConcurrencyHelpers
 /// A message as the broker handed it out; it stays with this consumer until it is acked or nacked.
 public struct AMQPDelivery: Sendable {
     /// The message.
-    public let message: AMQPMessage
+    public private(set) var message: AMQPMessage
     /// The exchange it was published to.
     public let exchange: String
     /// The routing key it was published with.
@@ -19,6 +19,13 @@ public struct AMQPDelivery: Sendable {
 
     /// Whether its channel still lives. Once it does not, the broker hands the message out again.
     public var isValid: Bool { self.channel.isValid }
+
+    /// The delivery without the message's body, for whoever has read it and holds the delivery for long.
+    public var withoutBody: AMQPDelivery {
+        var delivery = self
+        delivery.message.body = []
+        return delivery
+    }
 
     /// Tells the broker that the message is done. Returns at once; the ack is written by the connection's thread.
     /// - Throws: ``AMQPError`` with code `deliveryLost` when the broker will hand the message out again.

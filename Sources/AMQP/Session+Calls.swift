@@ -195,14 +195,14 @@ extension Session {
             try self.check(amqp_get_rpc_reply(self.connection), channel: Self.publishChannel, "asking for confirms")
             self.isConfirming = true
         }
-        let arena = Arena()
-        var properties = publication.message.properties(in: arena)
+        defer { self.arena.reset() }
+        var properties = publication.message.properties(in: self.arena)
         let status = publication.message.body.withUnsafeBytes { body in
             amqp_basic_publish(
                 self.connection,
                 Self.publishChannel,
-                arena.bytes(publication.exchange),
-                arena.bytes(publication.routingKey),
+                self.arena.bytes(publication.exchange),
+                self.arena.bytes(publication.routingKey),
                 publication.mandatory ? 1 : 0,
                 0,
                 &properties,

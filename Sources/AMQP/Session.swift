@@ -21,6 +21,8 @@ final class Session {
     var getChannel: ChannelReference?
     /// Consumers whose channel was closed or whose queue went away, with the time to try again.
     var lostConsumers: [(consumer: AMQPConsumer, retryAt: ContinuousClock.Instant)] = []
+    /// For what is done thousands of times a second.
+    let arena = Arena()
     private var nextChannel: UInt16 = 10
 
     /// A consumer on its channel.

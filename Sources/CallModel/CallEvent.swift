@@ -4,7 +4,7 @@
 public import Foundation
 
 /// One report about one call, as it travels from Webhooks or a Dialer to the Recorder (`call-event.v1`).
-public struct CallEvent: Sendable, Codable, Equatable {
+public struct CallEvent: FlatMessage, Equatable {
     /// The message type and version, as in the AMQP `type` property.
     public static let messageType = "call-event.v1"
 
@@ -60,5 +60,67 @@ public struct CallEvent: Sendable, Codable, Equatable {
         case answeredBy = "answered_by"
         case errorCode = "error_code"
         case rawStatus = "raw_status"
+    }
+}
+
+extension CallEvent {
+    /// Writes the fields.
+    public func write(to writer: inout FlatJSONWriter) {
+        if let answeredBy { writer.write("answered_by", answeredBy.rawValue) }
+        writer.write("call_id", self.callID)
+        if let errorCode { writer.write("error_code", errorCode) }
+        writer.write("event_id", self.eventID)
+        writer.write("occurred_at", self.occurredAt)
+        if let providerCallID { writer.write("provider_call_id", providerCallID) }
+        if let rawStatus { writer.write("raw_status", rawStatus) }
+        if let sequence { writer.write("sequence", sequence) }
+        writer.write("status", self.status.rawValue)
+    }
+
+    /// Reads the fields.
+    public static func read(from reader: inout FlatJSONReader) -> CallEvent? {
+        var ids: (event: UUID?, call: UUID?)
+        var texts: (provider: String?, error: String?, raw: String?)
+        var status: CallStatus?
+        var answeredBy: AnsweredBy?
+        var sequence: Int?
+        var occurredAt: Date?
+        while let field = reader.next() {
+            let isRead =
+                if field.isNamed("event_id") {
+                    field.uuid.fill(&ids.event)
+                } else if field.isNamed("call_id") {
+                    field.uuid.fill(&ids.call)
+                } else if field.isNamed("provider_call_id") {
+                    field.text.fill(&texts.provider)
+                } else if field.isNamed("status") {
+                    field.text.flatMap(CallStatus.init(rawValue:)).fill(&status)
+                } else if field.isNamed("sequence") {
+                    field.int.fill(&sequence)
+                } else if field.isNamed("occurred_at") {
+                    field.date.fill(&occurredAt)
+                } else if field.isNamed("answered_by") {
+                    field.text.flatMap(AnsweredBy.init(rawValue:)).fill(&answeredBy)
+                } else if field.isNamed("error_code") {
+                    field.text.fill(&texts.error)
+                } else if field.isNamed("raw_status") {
+                    field.text.fill(&texts.raw)
+                } else {
+                    true
+                }
+            guard isRead else { return nil }
+        }
+        guard let eventID = ids.event, let callID = ids.call, let status, let occurredAt else { return nil }
+        return CallEvent(
+            eventID: eventID,
+            callID: callID,
+            providerCallID: texts.provider,
+            status: status,
+            sequence: sequence,
+            occurredAt: occurredAt,
+            answeredBy: answeredBy,
+            errorCode: texts.error,
+            rawStatus: texts.raw
+        )
     }
 }

@@ -29,8 +29,3 @@ public enum CallID {
         )
     }
 }
-
-extension UUID {
-    /// The id in lower case, as Postgres prints it and as messages, URLs and logs carry it.
-    public var lowercased: String { self.uuidString.lowercased() }
-}

@@ -43,7 +43,7 @@ public struct CallReport: Sendable, Equatable {
             let report = CallReport(event)
             reports[event.callID] = reports[event.callID]?.merged(with: report) ?? report
         }
-        return reports.values.sorted { $0.callID.uuidString < $1.callID.uuidString }
+        return reports.values.sorted { $0.callID.precedes($1.callID) }
     }
 
     /// The report that both make; the operands may be exchanged.

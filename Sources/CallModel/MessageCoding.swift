@@ -11,15 +11,10 @@ public enum MessageCoding {
     /// Encodes a message.
     /// - Parameter message: The message.
     /// - Returns: UTF-8 JSON; dates are ISO 8601 in UTC with milliseconds.
-    /// - Throws: `EncodingError` when the message holds what JSON cannot say.
-    public static func encode(_ message: some Encodable) throws -> [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        encoder.dateEncodingStrategy = .custom { date, encoder in
-            var container = encoder.singleValueContainer()
-            try container.encode(date.formatted(Self.dateStyle))
-        }
-        return [UInt8](try encoder.encode(message))
+    public static func encode(_ message: some FlatMessage) -> [UInt8] {
+        var writer = FlatJSONWriter()
+        message.write(to: &writer)
+        return writer.finish()
     }
 
     /// Decodes a message.
@@ -30,12 +25,22 @@ public enum MessageCoding {
     ///   - expectedType: The AMQP `type` property that this message must carry.
     /// - Returns: The message; unknown fields are ignored.
     /// - Throws: ``MessageFault`` that says what is wrong, without the offending value.
-    public static func decode<Message: Decodable>(
+    public static func decode<Message: FlatMessage>(
         _ type: Message.Type,
         from body: [UInt8],
         messageType: String?,
         expectedType: String
     ) throws(MessageFault) -> Message {
+        try Self.check(body, messageType: messageType, expectedType: expectedType)
+        if let message = Self.readQuickly(type, from: body) { return message }
+        return try Self.decode(type, from: body)
+    }
+
+    private static func check(
+        _ body: [UInt8],
+        messageType: String?,
+        expectedType: String
+    ) throws(MessageFault) {
         guard let messageType else { throw MessageFault(reason: "no message type, expected \(expectedType)") }
         guard messageType == expectedType else {
             throw MessageFault(reason: "message type is not \(expectedType)")
@@ -43,6 +48,18 @@ public enum MessageCoding {
         guard body.count <= Self.maximumBodySize else {
             throw MessageFault(reason: "body of \(body.count) bytes is larger than \(Self.maximumBodySize)")
         }
+    }
+
+    /// Decodes any JSON.
+    /// - Parameters:
+    ///   - type: What is expected.
+    ///   - body: UTF-8 JSON.
+    /// - Returns: The value; unknown fields are ignored.
+    /// - Throws: ``MessageFault`` that says what is wrong, without the offending value.
+    public static func decode<Message: Decodable>(
+        _ type: Message.Type,
+        from body: [UInt8]
+    ) throws(MessageFault) -> Message {
         let decoder = JSONDecoder()
         decoder.dateDecodingStrategy = .custom { decoder in
             let container = try decoder.singleValueContainer()
@@ -57,6 +74,14 @@ public enum MessageCoding {
             throw MessageFault(decodingError: error)
         } catch {
             throw MessageFault(reason: "body cannot be read")
+        }
+    }
+
+    private static func readQuickly<Message: FlatMessage>(_ type: Message.Type, from body: [UInt8]) -> Message? {
+        body.withUnsafeBytes { bytes in
+            var reader = FlatJSONReader(bytes)
+            guard let message = type.read(from: &reader), reader.isAtEnd else { return nil }
+            return message
         }
     }
 

@@ -4,7 +4,7 @@
 public import Foundation
 
 /// The end of a contact's story, for whoever comes next (`survey-event.v1`).
-public struct SurveyEvent: Sendable, Codable, Equatable {
+public struct SurveyEvent: FlatMessage, Equatable {
     /// The message type and version, as in the AMQP `type` property.
     public static let messageType = "survey-event.v1"
 
@@ -69,4 +69,21 @@ public struct SurveyEvent: Sendable, Codable, Equatable {
         case attempts
         case occurredAt = "occurred_at"
     }
+}
+
+extension SurveyEvent {
+    /// Writes the fields.
+    public func write(to writer: inout FlatJSONWriter) {
+        writer.write("attempts", self.attempts)
+        writer.write("call_id", self.callID)
+        writer.write("campaign_id", self.campaignID)
+        writer.write("contact_id", self.contactID)
+        writer.write("event_id", self.eventID)
+        if let externalContactID { writer.write("external_contact_id", externalContactID) }
+        writer.write("kind", self.kind.rawValue)
+        writer.write("occurred_at", self.occurredAt)
+    }
+
+    /// Leaves it to `JSONDecoder`: the product itself reads none.
+    public static func read(from reader: inout FlatJSONReader) -> SurveyEvent? { nil }
 }

@@ -5,7 +5,7 @@ public import Foundation
 
 /// What conducted an interview says of its outcome (`survey-outcome.v1`). It wins over the provider's "completed", which
 /// only means that somebody picked up.
-public struct SurveyOutcomeReport: Sendable, Codable, Equatable {
+public struct SurveyOutcomeReport: FlatMessage, Equatable {
     /// The message type and version, as in the AMQP `type` property.
     public static let messageType = "survey-outcome.v1"
 
@@ -51,7 +51,7 @@ public struct SurveyOutcomeReport: Sendable, Codable, Equatable {
         for report in reports where report.outcome.rank > strongest[report.callID]?.outcome.rank ?? 0 {
             strongest[report.callID] = report
         }
-        return strongest.values.sorted { $0.callID.uuidString < $1.callID.uuidString }
+        return strongest.values.sorted { $0.callID.precedes($1.callID) }
     }
 
     enum CodingKeys: String, CodingKey {
@@ -60,4 +60,17 @@ public struct SurveyOutcomeReport: Sendable, Codable, Equatable {
         case outcome
         case occurredAt = "occurred_at"
     }
+}
+
+extension SurveyOutcomeReport {
+    /// Writes the fields.
+    public func write(to writer: inout FlatJSONWriter) {
+        writer.write("call_id", self.callID)
+        writer.write("event_id", self.eventID)
+        writer.write("occurred_at", self.occurredAt)
+        writer.write("outcome", self.outcome.rawValue)
+    }
+
+    /// Leaves it to `JSONDecoder`: others write them, and few come.
+    public static func read(from reader: inout FlatJSONReader) -> SurveyOutcomeReport? { nil }
 }

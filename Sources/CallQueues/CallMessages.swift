@@ -13,9 +13,9 @@ public enum CallMessages {
         of request: DialRequest,
         trunk: String,
         context: InstrumentationContext = .topLevel
-    ) throws -> AMQPPublication {
+    ) -> AMQPPublication {
         AMQPPublication(
-            message: try Self.message(request, type: DialRequest.messageType, id: request.callID, context),
+            message: Self.message(request, type: DialRequest.messageType, id: request.callID, context),
             exchange: CallTopology.dialExchange,
             routingKey: trunk,
             mandatory: true
@@ -23,11 +23,10 @@ public enum CallMessages {
     }
 
     /// A report about a call, ready to be published.
-    public static func publication(of event: CallEvent, context: InstrumentationContext = .topLevel) throws
-        -> AMQPPublication
+    public static func publication(of event: CallEvent, context: InstrumentationContext = .topLevel) -> AMQPPublication
     {
         AMQPPublication(
-            message: try Self.message(event, type: CallEvent.messageType, id: event.eventID, context),
+            message: Self.message(event, type: CallEvent.messageType, id: event.eventID, context),
             exchange: CallTopology.callEvents,
             routingKey: CallTopology.callEvents,
             mandatory: true
@@ -38,9 +37,9 @@ public enum CallMessages {
     public static func publication(
         of report: SurveyOutcomeReport,
         context: InstrumentationContext = .topLevel
-    ) throws -> AMQPPublication {
+    ) -> AMQPPublication {
         AMQPPublication(
-            message: try Self.message(report, type: SurveyOutcomeReport.messageType, id: report.eventID, context),
+            message: Self.message(report, type: SurveyOutcomeReport.messageType, id: report.eventID, context),
             exchange: CallTopology.callEvents,
             routingKey: CallTopology.callEvents,
             mandatory: true
@@ -48,11 +47,10 @@ public enum CallMessages {
     }
 
     /// The end of a contact's story, ready to be published; not mandatory, because nobody needs to listen.
-    public static func publication(of event: SurveyEvent, context: InstrumentationContext = .topLevel) throws
-        -> AMQPPublication
+    public static func publication(of event: SurveyEvent, context: InstrumentationContext = .topLevel) -> AMQPPublication
     {
         AMQPPublication(
-            message: try Self.message(event, type: SurveyEvent.messageType, id: event.eventID, context),
+            message: Self.message(event, type: SurveyEvent.messageType, id: event.eventID, context),
             exchange: CallTopology.surveyEvents,
             routingKey: event.kind.routingKey,
             mandatory: false
@@ -60,8 +58,8 @@ public enum CallMessages {
     }
 
     /// A hint to a dialer, ready to be published; lost when the dialer is gone.
-    public static func publication(of hint: CallEndedHint, dialerID: String) throws -> AMQPPublication {
-        var message = try Self.message(hint, type: CallEndedHint.messageType, id: hint.callID, .topLevel)
+    public static func publication(of hint: CallEndedHint, dialerID: String) -> AMQPPublication {
+        var message = Self.message(hint, type: CallEndedHint.messageType, id: hint.callID, .topLevel)
         message.isPersistent = false
         return AMQPPublication(
             message: message,
@@ -73,7 +71,7 @@ public enum CallMessages {
 
     /// Reads a delivered message.
     /// - Throws: `MessageFault` when it is poison.
-    public static func decode<Message: Decodable>(
+    public static func decode<Message: FlatMessage>(
         _ type: Message.Type,
         from delivery: AMQPDelivery,
         as messageType: String
@@ -87,12 +85,12 @@ public enum CallMessages {
     }
 
     private static func message(
-        _ content: some Encodable,
+        _ content: some FlatMessage,
         type: String,
         id: UUID,
         _ context: InstrumentationContext = .topLevel
-    ) throws -> AMQPMessage {
-        var message = AMQPMessage(body: try MessageCoding.encode(content))
+    ) -> AMQPMessage {
+        var message = AMQPMessage(body: MessageCoding.encode(content))
         message.contentType = "application/json"
         message.type = type
         message.messageID = id.lowercased

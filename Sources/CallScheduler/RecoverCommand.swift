@@ -72,7 +72,7 @@ struct RecoverCommand: AsyncParsableCommand {
         for callerID in callerIDs {
             try await provider.listCalls(from: callerID, acceptedAfter: start) { page in
                 let fresh = page.filter { seen.insert($0.call.providerCallID).inserted }
-                let known = try await store.boundCalls(among: fresh.map(\.call.providerCallID))
+                let known = try await store.boundCalls(among: fresh.map { ($0.call.providerCallID, $0.to) })
                 summary.listed += fresh.count
                 summary.known += known.count
                 // Oldest first, so that a contact's attempts are made in their order.

@@ -103,7 +103,7 @@ extension CallStore {
                     else count_day_part(c.day_part_attempts, i.day_part, 1)
                 end
             from inserted i
-            where c.id = i.contact_id and c.id = any (array(select contact_id from inserted)))
+            where c.id = i.contact_id)
         -- The number is being called already, for another campaign or a duplicate: come back in a minute.
         , busy as (
             update contacts c
@@ -186,7 +186,11 @@ extension CallStore {
 
     static let boundAmong = PostgresStatement(
         name: "bound_among",
-        "select provider_call_id, call_id from call_attempts where provider_call_id = any ($1::text[])"
+        """
+        select a.provider_call_id, a.call_id
+        from unnest($1::text[], $2::text[]) as w (provider_call_id, phone_number)
+        join call_attempts a on a.phone_number = w.phone_number and a.provider_call_id = w.provider_call_id
+        """
     )
 
     static let cancelAmong = PostgresStatement(
@@ -210,13 +214,22 @@ extension CallStore {
     static let markAttemptsPlaced = PostgresStatement(
         name: "mark_attempts_placed",
         """
+        -- In the order in which reports take the rows, or the two would wait for each other.
+        with placed as materialized (
+            select a.id, p.provider_call_id, p.raw_status
+            from unnest($1::uuid[], $2::text[], $3::text[]) as p (call_id, provider_call_id, raw_status)
+            join call_attempts a on a.call_id = p.call_id
+            -- A report that was quicker has told all of this.
+            where a.provider_call_id is null or a.placed_at is null or a.status in ('placing', 'unknown')
+            order by a.call_id
+            for no key update of a)
         update call_attempts a
         set provider_call_id = coalesce(a.provider_call_id, p.provider_call_id),
             placed_at = coalesce(a.placed_at, now()),
             provider_raw_status = case when a.report_rank = 0 then p.raw_status else a.provider_raw_status end,
             status = case when a.status in ('placing', 'unknown') then 'placed' else a.status end
-        from unnest($1::uuid[], $2::text[], $3::text[]) as p (call_id, provider_call_id, raw_status)
-        where a.call_id = p.call_id and a.call_id = any ($1::uuid[])
+        from placed p
+        where a.id = p.id
         """
     )
 

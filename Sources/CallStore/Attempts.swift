@@ -156,11 +156,12 @@ extension CallStore {
         return try await self.client.execute(Self.cancelAmong, [callIDs]).map { try $0.decode(UUID.self, at: 0) }
     }
 
-    /// Which of these provider ids belong to an attempt already, and to which call.
+    /// Which of the provider's calls belong to an attempt already, and to which call.
+    /// - Parameter calls: The provider's id and the number that was called, each.
     /// - Throws: `PostgresError`.
-    public func boundCalls(among providerCallIDs: [String]) async throws -> [String: UUID] {
-        guard !providerCallIDs.isEmpty else { return [:] }
-        let rows = try await self.client.execute(Self.boundAmong, [providerCallIDs])
+    public func boundCalls(among calls: [(providerCallID: String, number: String)]) async throws -> [String: UUID] {
+        guard !calls.isEmpty else { return [:] }
+        let rows = try await self.client.execute(Self.boundAmong, [calls.map(\.providerCallID), calls.map(\.number)])
         let pairs = try rows.map { (try $0.decode(String.self, at: 0), try $0.decode(UUID.self, at: 1)) }
         return Dictionary(pairs) { first, _ in first }
     }

@@ -150,7 +150,8 @@ extension CallStore {
                         and (o.ended_at is null or o.ended_at > p.started_at + interval '2 seconds'))
                     then 'another call to the number was open' end,
                 case when exists (
-                    select from call_attempts o where o.provider_call_id = p.provider_call_id and o.id < p.id)
+                    select from call_attempts o
+                    where o.phone_number = p.phone_number and o.provider_call_id = p.provider_call_id and o.id < p.id)
                     then 'the provider''s call belongs to two attempts' end
             ], null) as breaches
         from page p

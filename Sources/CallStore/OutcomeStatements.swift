@@ -57,7 +57,7 @@ extension CallStore {
             from ended e
             join campaigns k on k.id = e.campaign_id
             join campaign_strata s on s.campaign_id = e.campaign_id
-            where c.id = e.contact_id and s.id = c.stratum_id and c.id = any (array(select contact_id from ended))
+            where c.id = e.contact_id and s.id = c.stratum_id
                 and (c.call_id = e.call_id
                     or e.outcome in ('completed', 'refused') and c.state in ('pending', 'not_reached', 'in_progress')
                     or e.outcome = 'refused' and c.state = 'completed')
@@ -137,7 +137,7 @@ extension CallStore {
                 error_code = case when m.is_stronger then m.error_code else a.error_code end,
                 provider_raw_status = case when m.is_stronger then m.raw_status else a.provider_raw_status end
             from merged m
-            where a.id = m.id and a.call_id = any ($1::uuid[])
+            where a.id = m.id
             returning a.call_id, a.contact_id, a.campaign_id, a.dialer_id, a.ended_at, a.outcome, a.phone_number,
                 extract(epoch from a.answered_at - a.ringing_at)::float8 as ring_seconds, m.is_stronger, m.old_outcome, m.is_permanent)
         \(CallStore.settleContacts)

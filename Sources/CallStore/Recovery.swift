@@ -69,7 +69,7 @@ extension CallStore {
             from campaigns k
             join contacts c on c.campaign_id = k.id and c.phone_number = $2
             where k.caller_id = $3
-                and not exists (select from call_attempts a where a.provider_call_id = $1)
+                and not exists (select from call_attempts a where a.phone_number = $2 and a.provider_call_id = $1)
             order by c.state in ('pending', 'not_reached', 'in_progress') desc, k.status_changed_at desc, c.id
             limit 1
             for no key update of c)

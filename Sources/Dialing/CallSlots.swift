@@ -63,9 +63,12 @@ final class CallSlots: Sendable {
     }
 
     /// Frees a call's slot, for the first in line.
-    func release(_ callID: UUID) {
+    func release(_ callID: UUID) { self.release([callID]) }
+
+    /// Frees calls' slots, for the first in line.
+    func release(_ callIDs: [UUID]) {
         let resumed = self.state.withLockedValue { state -> [(Waiter, Grant)] in
-            guard state.held.remove(callID) != nil else { return [] }
+            for callID in callIDs { state.held.remove(callID) }
             var resumed: [(Waiter, Grant)] = []
             while state.held.count < self.capacity, let waiter = state.waiters.popFirst() {
                 let isNew = state.held.insert(waiter.callID).inserted

@@ -172,7 +172,7 @@ extension Dialer {
             startedInstant: start,
             deadline: start + limit,
             placement: .unknown,
-            delivery: delivery,
+            delivery: delivery.withoutBody,
             nextCheck: start + details.ringTimeout + self.configuration.margin
         )
         // Held from before the request is sent: the call may end before the answer is read.
@@ -236,7 +236,7 @@ extension Dialer {
         let context = (self.held.delivery(of: event.callID).map { CallMessages.context(of: $0) } ?? .topLevel)
             .rooted(at: event.callID)
         _ = await self.untilDone("A report waits for the broker") {
-            let publication = try CallMessages.publication(of: event, context: context)
+            let publication = CallMessages.publication(of: event, context: context)
             try await self.publishing.publish(
                 publication.message,
                 exchange: publication.exchange,

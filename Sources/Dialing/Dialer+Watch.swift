@@ -29,19 +29,20 @@ extension Dialer {
                 startedInstant: now - age,
                 deadline: now + left,
                 placement: attempt.providerCallID.map { .known($0) } ?? .unknown,
-                delivery: delivery,
+                delivery: delivery?.withoutBody,
                 nextCheck: now + .seconds(5)
             )
         )
         self.metrics.live.record(self.slots.heldCount)
     }
 
-    /// The call's row is final: ack its message and free its slot. Doing so twice changes nothing.
-    func settle(_ callID: UUID) {
-        guard let call = self.held.remove(callID) else { return }
+    /// The calls' rows are final: ack their messages and free their slots. Doing so twice changes nothing.
+    func settle(_ callIDs: [UUID]) {
+        let calls = self.held.remove(callIDs)
+        guard !calls.isEmpty else { return }
         FailPoint.dialerSettling.reach()
-        if let delivery = call.delivery { self.ack(delivery) }
-        self.slots.release(callID)
+        self.consuming.ack(calls.compactMap(\.delivery))
+        self.slots.release(calls.map(\.callID))
         self.metrics.live.record(self.slots.heldCount)
     }
 
@@ -69,7 +70,7 @@ extension Dialer {
             do {
                 if now >= nextPoll {
                     nextPoll = now + self.configuration.pollInterval
-                    for callID in try await self.store.endedCalls(among: self.held.callIDs) { self.settle(callID) }
+                    self.settle(try await self.store.endedCalls(among: self.held.callIDs))
                 }
                 try await self.cancelForbidden(now: now)
             } catch {
@@ -158,7 +159,9 @@ extension Dialer {
                 acceptedAfter: call.startedAt.addingTimeInterval(-2)
             )
         )
-        let bound = try await self.store.boundCalls(among: calls.map(\.providerCallID))
+        let bound = try await self.store.boundCalls(
+            among: calls.map { ($0.providerCallID, call.phoneNumber.e164) }
+        )
         // A callback may have bound the call to its own row already.
         let own = calls.filter { bound[$0.providerCallID] == call.callID }
         let matches = own.isEmpty ? calls.filter { bound[$0.providerCallID] == nil } : own

@@ -179,7 +179,7 @@ public final class Dialer: Service {
                 from: delivery,
                 as: CallEndedHint.messageType
             ) {
-                self.settle(hint.callID)
+                self.settle(hint.allCalls)
             }
             self.consuming.ack([delivery])
         }

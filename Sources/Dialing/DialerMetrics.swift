@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Metrics
+import Observability
 
 /// The Dialer's figures.
 struct DialerMetrics: Sendable {
@@ -17,11 +18,10 @@ struct DialerMetrics: Sendable {
     let canceled = Counter(label: "call_scheduler_dialer_canceled_total")
     let placeDuration = Timer(label: "call_scheduler_dialer_place_duration_seconds")
 
-    func placement(_ result: String) {
-        Counter(label: "call_scheduler_dialer_placements_total", dimensions: [("result", result)]).increment()
-    }
+    private let placements = LabeledCounters(label: "call_scheduler_dialer_placements_total", dimension: "result")
+    private let refusals = LabeledCounters(label: "call_scheduler_dialer_not_allowed_total", dimension: "reason")
 
-    func notAllowed(_ reason: String) {
-        Counter(label: "call_scheduler_dialer_not_allowed_total", dimensions: [("reason", reason)]).increment()
-    }
+    func placement(_ result: String) { self.placements[result].increment() }
+
+    func notAllowed(_ reason: String) { self.refusals[reason].increment() }
 }

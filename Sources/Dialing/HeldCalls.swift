@@ -21,6 +21,11 @@ final class HeldCalls: Sendable {
         self.calls.withLockedValue { $0.removeValue(forKey: callID) }
     }
 
+    /// Removes those that are held.
+    func remove(_ callIDs: [UUID]) -> [HeldCall] {
+        self.calls.withLockedValue { calls in callIDs.compactMap { calls.removeValue(forKey: $0) } }
+    }
+
     func update(_ callID: UUID, _ change: (inout HeldCall) -> Void) {
         self.calls.withLockedValue { calls in
             guard var call = calls[callID] else { return }
@@ -35,7 +40,7 @@ final class HeldCalls: Sendable {
         self.calls.withLockedValue { calls in
             guard var call = calls[callID] else { return .notHeld }
             if let present = call.delivery, present.isValid { return .duplicate }
-            call.delivery = delivery
+            call.delivery = delivery.withoutBody
             calls[callID] = call
             return .attached
         }

@@ -1,38 +1,88 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
+import CLibPQ
 public import Foundation
 
 /// One column of one row, in binary format.
 public struct PostgresValue: Sendable {
     /// The server's type.
     public let type: PostgresType
+    private let place: Place
+
+    /// Where the bytes are: copied only when somebody wants to keep them.
+    private enum Place {
+        case result(ResultHandle, row: Int32, column: Int32)
+        case element([UInt8]?, column: String)
+    }
+
+    init(handle: ResultHandle, row: Int32, column: Int32) {
+        self.type = PostgresType(rawValue: PQftype(handle.pointer, column))
+        self.place = .result(handle, row: row, column: column)
+    }
+
+    /// An element of an array.
+    init(type: PostgresType, bytes: [UInt8]?, column: String) {
+        self.type = type
+        self.place = .element(bytes, column: column)
+    }
+
+    /// Whether it is SQL null.
+    public var isNull: Bool {
+        switch self.place {
+        case .result(let handle, let row, let column): PQgetisnull(handle.pointer, row, column) == 1
+        case .element(let bytes, _): bytes == nil
+        }
+    }
+
     /// The bytes; nil is SQL null.
-    public let bytes: [UInt8]?
+    public var bytes: [UInt8]? { self.withBytes { $0.map { Array($0) } } }
+
     /// The column's name.
-    public let column: String
+    public var column: String {
+        switch self.place {
+        case .result(let handle, _, let column): PQfname(handle.pointer, column).map { String(cString: $0) } ?? ""
+        case .element(_, let column): column
+        }
+    }
+
+    /// Lends the bytes where they are; nil is SQL null.
+    func withBytes<R>(_ body: (UnsafeRawBufferPointer?) -> R) -> R {
+        switch self.place {
+        case .result(let handle, let row, let column):
+            guard PQgetisnull(handle.pointer, row, column) == 0, let start = PQgetvalue(handle.pointer, row, column) else {
+                return body(nil)
+            }
+            return body(UnsafeRawBufferPointer(start: start, count: Int(PQgetlength(handle.pointer, row, column))))
+        case .element(let bytes?, _): return bytes.withUnsafeBytes { body($0) }
+        case .element(nil, _): return body(nil)
+        }
+    }
 
     /// The error for a value that is not what was asked for; names the column, never the value.
     /// - Parameter wanted: What was asked for.
     /// - Returns: An error with code `decoding`.
     public func mismatch(_ wanted: String) -> PostgresError {
-        let found = self.bytes == nil ? "null" : "type with OID \(self.type.rawValue)"
+        let found = self.isNull ? "null" : "type with OID \(self.type.rawValue)"
         return PostgresError(.decoding, "column \"\(self.column)\": wanted \(wanted), found \(found)")
     }
 
     func fixedInteger<T: FixedWidthInteger & BinaryInteger>(_ wanted: String) throws(PostgresError) -> T {
-        guard let bytes else { throw self.mismatch(wanted) }
-        let value: Int64
-        switch (self.type, bytes.count) {
-        case (.int2, 2), (.int4, 4), (.int8, 8):
-            var bits: UInt64 = (bytes[0] & 0x80) == 0 ? 0 : .max
-            for byte in bytes { bits = bits << 8 | UInt64(byte) }
-            value = Int64(bitPattern: bits)
-        case (.oid, 4):
-            value = bytes.reduce(0) { $0 << 8 | Int64($1) }
-        default:
-            throw self.mismatch(wanted)
+        let type = self.type
+        let value = self.withBytes { bytes -> Int64? in
+            guard let bytes else { return nil }
+            switch (type, bytes.count) {
+            case (.int2, 2), (.int4, 4), (.int8, 8):
+                var bits: UInt64 = (bytes[0] & 0x80) == 0 ? 0 : .max
+                for byte in bytes { bits = bits << 8 | UInt64(byte) }
+                return Int64(bitPattern: bits)
+            case (.oid, 4):
+                return bytes.reduce(0) { $0 << 8 | Int64($1) }
+            default:
+                return nil
+            }
         }
+        guard let value else { throw self.mismatch(wanted) }
         guard let result = T(exactly: value) else {
             throw PostgresError(.decoding, "column \"\(self.column)\": value does not fit \(wanted)")
         }
@@ -40,8 +90,12 @@ public struct PostgresValue: Sendable {
     }
 
     func bits(_ count: Int, _ wanted: String) throws(PostgresError) -> UInt64 {
-        guard let bytes, bytes.count == count else { throw self.mismatch(wanted) }
-        return bytes.reduce(0) { $0 << 8 | UInt64($1) }
+        let bits = self.withBytes { bytes -> UInt64? in
+            guard let bytes, bytes.count == count else { return nil }
+            return bytes.reduce(0) { $0 << 8 | UInt64($1) }
+        }
+        guard let bits else { throw self.mismatch(wanted) }
+        return bits
     }
 }
 
@@ -95,9 +149,13 @@ extension Double: PostgresDecodable {
 extension String: PostgresDecodable {
     /// Reads the text types, `json`, and user-defined types such as enums.
     public init(postgresValue value: PostgresValue) throws(PostgresError) {
-        let isText = [.text, .varchar, .bpchar, .name, .char, .unknown, .json].contains(value.type)
-        guard let bytes = value.bytes, isText || value.type.isUserDefined,
-            let text = String(validating: bytes, as: UTF8.self)
+        let isText =
+            switch value.type {
+            case .text, .varchar, .bpchar, .name, .char, .unknown, .json: true
+            default: false
+            }
+        guard isText || value.type.isUserDefined,
+            let text = value.withBytes({ $0.flatMap { String(validating: $0, as: UTF8.self) } })
         else { throw value.mismatch("text") }
         self = text
     }
@@ -106,9 +164,11 @@ extension String: PostgresDecodable {
 extension UUID: PostgresDecodable {
     /// Reads `uuid`.
     public init(postgresValue value: PostgresValue) throws(PostgresError) {
-        guard value.type == .uuid, let bytes = value.bytes, bytes.count == 16 else { throw value.mismatch("uuid") }
-        var uuid: uuid_t = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-        withUnsafeMutableBytes(of: &uuid) { $0.copyBytes(from: bytes) }
+        let uuid = value.withBytes { bytes -> uuid_t? in
+            guard value.type == .uuid, let bytes, bytes.count == 16 else { return nil }
+            return bytes.loadUnaligned(as: uuid_t.self)
+        }
+        guard let uuid else { throw value.mismatch("uuid") }
         self.init(uuid: uuid)
     }
 }
@@ -145,6 +205,6 @@ extension PostgresJSON: PostgresDecodable {
 extension Optional: PostgresDecodable where Wrapped: PostgresDecodable {
     /// Reads null as nil.
     public init(postgresValue value: PostgresValue) throws(PostgresError) {
-        self = value.bytes == nil ? nil : try Wrapped(postgresValue: value)
+        self = value.isNull ? nil : try Wrapped(postgresValue: value)
     }
 }

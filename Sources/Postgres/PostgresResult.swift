@@ -82,19 +82,7 @@ public struct PostgresRow: Sendable {
         guard column >= 0, column < Int(PQnfields(pointer)) else {
             throw PostgresError(.decoding, "there is no column \(column)")
         }
-        let index = Int32(column)
-        let name = PQfname(pointer, index).map { String(cString: $0) } ?? ""
-        var bytes: [UInt8]?
-        if PQgetisnull(pointer, self.row, index) == 0, let start = PQgetvalue(pointer, self.row, index) {
-            bytes = Array(UnsafeRawBufferPointer(start: start, count: Int(PQgetlength(pointer, self.row, index))))
-        }
-        return try T(
-            postgresValue: PostgresValue(
-                type: PostgresType(rawValue: PQftype(pointer, index)),
-                bytes: bytes,
-                column: name
-            )
-        )
+        return try T(postgresValue: PostgresValue(handle: self.handle, row: self.row, column: Int32(column)))
     }
 
     /// Reads a column by name.

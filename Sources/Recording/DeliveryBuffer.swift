@@ -10,7 +10,7 @@ import NIOConcurrencyHelpers
 final class DeliveryBuffer: Sendable {
     private struct State {
         var deliveries: Deque<AMQPDelivery> = []
-        var waiter: CheckedContinuation<Void, Never>?
+        var waiters: [CheckedContinuation<Void, Never>] = []
         var isFinished = false
     }
 
@@ -19,18 +19,19 @@ final class DeliveryBuffer: Sendable {
     func append(_ delivery: AMQPDelivery) {
         let waiter = self.state.withLockedValue { state in
             state.deliveries.append(delivery)
-            return state.waiter.take()
+            return state.waiters.popLast()
         }
         waiter?.resume()
     }
 
     /// No more deliveries come; what is buffered is still taken.
     func finish() {
-        let waiter = self.state.withLockedValue { state in
+        let waiters = self.state.withLockedValue { state in
             state.isFinished = true
-            return state.waiter.take()
+            defer { state.waiters.removeAll() }
+            return state.waiters
         }
-        waiter?.resume()
+        for waiter in waiters { waiter.resume() }
     }
 
     /// Waits for deliveries.
@@ -47,7 +48,7 @@ final class DeliveryBuffer: Sendable {
             await withCheckedContinuation { continuation in
                 let resumesNow = self.state.withLockedValue { state in
                     if state.isFinished || !state.deliveries.isEmpty { return true }
-                    state.waiter = continuation
+                    state.waiters.append(continuation)
                     return false
                 }
                 if resumesNow { continuation.resume() }

@@ -55,7 +55,7 @@ public final class OutcomeRecorder: Service {
         let buffer = DeliveryBuffer()
         let consumer = self.consuming.consume(
             queue: CallTopology.callEvents,
-            prefetch: self.configuration.batchSize
+            prefetch: self.configuration.batchSize * 2
         )
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
@@ -68,8 +68,15 @@ public final class OutcomeRecorder: Service {
                 }
             }
             group.addTask { await self.publishOutbox() }
-            while let batch = await buffer.take(limit: self.configuration.batchSize) {
-                await self.handle(batch)
+            // Two at a time, so that the database works while the broker confirms.
+            await withTaskGroup(of: Void.self) { recorders in
+                for _ in 0..<2 {
+                    recorders.addTask {
+                        while let batch = await buffer.take(limit: self.configuration.batchSize) {
+                            await self.handle(batch)
+                        }
+                    }
+                }
             }
             group.cancelAll()
         }
@@ -176,10 +183,12 @@ public final class OutcomeRecorder: Service {
                 self.logger.notice("Survey events wait to be published", metadata: .keys([.error: "\(error)"]))
             }
         }
-        for (callID, dialerID) in batch.ended {
-            self.publishing.publishUnconfirmed(
-                try CallMessages.publication(of: CallEndedHint(callID: callID), dialerID: dialerID)
-            )
+        for (dialerID, ended) in Dictionary(grouping: batch.ended, by: \.dialerID) {
+            for start in stride(from: 0, to: ended.count, by: CallEndedHint.maximumCalls) {
+                let calls = ended[start..<min(start + CallEndedHint.maximumCalls, ended.count)]
+                guard let hint = CallEndedHint(callIDs: calls.map(\.callID)) else { continue }
+                self.publishing.publishUnconfirmed(CallMessages.publication(of: hint, dialerID: dialerID))
+            }
         }
     }
 
@@ -188,9 +197,9 @@ public final class OutcomeRecorder: Service {
             _,
             last in last
         }
-        let publications = try events.map { event in
+        let publications = events.map { event in
             let context = deliveries[event.callID].map { CallMessages.context(of: $0) } ?? .topLevel
-            return try CallMessages.publication(of: event, context: context.rooted(at: event.callID))
+            return CallMessages.publication(of: event, context: context.rooted(at: event.callID))
         }
         let results = await self.publishing.publish(batch: publications)
         var published: [UUID] = []

@@ -127,8 +127,8 @@ public final class Selector: Service {
         let orphans = try await self.store.orphanedAttempts()
         guard !orphans.isEmpty else { return }
         for trunk in Set(orphans.map(\.trunk)) { try await self.declare(trunk: trunk) }
-        let publications = try orphans.map { orphan in
-            try CallMessages.publication(
+        let publications = orphans.map { orphan in
+            CallMessages.publication(
                 of: orphan.request,
                 trunk: orphan.trunk,
                 context: InstrumentationContext.topLevel.rooted(at: orphan.request.callID)
@@ -232,8 +232,8 @@ public final class Selector: Service {
             )
         }
         defer { for span in spans { span.end() } }
-        let publications = try zip(requests, spans).map { request, span in
-            try CallMessages.publication(of: request, trunk: trunk, context: span.context)
+        let publications = zip(requests, spans).map { request, span in
+            CallMessages.publication(of: request, trunk: trunk, context: span.context)
         }
         let start = ContinuousClock.now
         let results = await self.broker.publish(batch: publications)

@@ -45,12 +45,7 @@ extension WebhookServer {
         }
         let content: SurveyOutcomeBody
         do {
-            content = try MessageCoding.decode(
-                SurveyOutcomeBody.self,
-                from: Array(body.readableBytesView),
-                messageType: SurveyOutcomeReport.messageType,
-                expectedType: SurveyOutcomeReport.messageType
-            )
+            content = try MessageCoding.decode(SurveyOutcomeBody.self, from: Array(body.readableBytesView))
         } catch {
             let words = SurveyOutcomeReport.Outcome.allCases.map(\.rawValue).joined(separator: ", ")
             return self.refuse(.badRequest, result: "malformed", "\(error.reason); outcome is one of \(words)")
@@ -71,7 +66,7 @@ extension WebhookServer {
         )
         defer { span.end() }
         return await self.handOver(logger: logger) {
-            try CallMessages.publication(of: report, context: span.context)
+            CallMessages.publication(of: report, context: span.context)
         }
     }
 

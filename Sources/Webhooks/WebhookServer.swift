@@ -175,7 +175,7 @@ public struct WebhookServer: Service {
         defer { span.end() }
         FailPoint.webhooksVerified.reach()
         let answer = await self.handOver(logger: logger) {
-            try CallMessages.publication(of: event, context: span.context)
+            CallMessages.publication(of: event, context: span.context)
         }
         if answer.status == .noContent {
             Timer(label: "call_scheduler_webhook_callback_lag_seconds")

@@ -207,7 +207,7 @@ struct DatabaseRoleTests {
         try await store.revertAttempt(callID: calls[2], errorCode: "429", backOff: .seconds(1))
         _ = try await store.endedCalls(among: calls)
         _ = try await store.callsToCancel(among: calls)
-        _ = try await store.boundCalls(among: ["CA1"])
+        _ = try await store.boundCalls(among: [("CA1", "+15005550006")])
         _ = try await store.pauseCampaign(id: campaign, reason: "21606", actor: "dialer")
         _ = try await store.pauseTrunk("trunk-\(UUID().uuidString)", reason: "20003")
         try await store.ping()

@@ -216,7 +216,7 @@ final class OutsideFaults: Sendable {
                 claimedAt: Date(),
                 expiresAt: Date().addingTimeInterval(60)
             )
-            let publication = try CallMessages.publication(of: request, trunk: "default")
+            let publication = CallMessages.publication(of: request, trunk: "default")
             try await self.house.broker.publish(
                 publication.message,
                 exchange: publication.exchange,
@@ -241,7 +241,7 @@ final class OutsideFaults: Sendable {
                     status: status,
                     occurredAt: Date()
                 )
-                let publication = try CallMessages.publication(of: event)
+                let publication = CallMessages.publication(of: event)
                 try await self.house.broker.publish(
                     publication.message,
                     exchange: publication.exchange,

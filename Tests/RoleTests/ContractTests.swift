@@ -38,7 +38,7 @@ struct ContractTests {
                         outcome: .completed,
                         occurredAt: Date()
                     )
-                    let publication = try CallMessages.publication(of: outcome)
+                    let publication = CallMessages.publication(of: outcome)
                     try await house.publisher.publish(
                         publication.message,
                         exchange: publication.exchange,

@@ -186,7 +186,7 @@ struct DialerTests {
                         status: .answered,
                         occurredAt: Date()
                     )
-                    let publication = try CallMessages.publication(of: event)
+                    let publication = CallMessages.publication(of: event)
                     try await house.publisher.publish(
                         publication.message,
                         exchange: publication.exchange,

@@ -169,7 +169,7 @@ struct House: Sendable {
     }
 
     func report(_ status: CallStatus, _ callID: UUID) async throws {
-        let publication = try CallMessages.publication(
+        let publication = CallMessages.publication(
             of: CallEvent(callID: callID, status: status, occurredAt: Date(), rawStatus: status.rawValue)
         )
         try await self.publisher.publish(

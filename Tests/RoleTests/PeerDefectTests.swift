@@ -38,7 +38,7 @@ struct PeerDefectTests {
     }
 
     private static func publish(_ house: House, _ request: DialRequest) async throws {
-        let publication = try CallMessages.publication(of: request, trunk: "default")
+        let publication = CallMessages.publication(of: request, trunk: "default")
         try await house.publisher.publish(
             publication.message,
             exchange: publication.exchange,

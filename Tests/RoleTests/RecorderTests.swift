@@ -71,7 +71,7 @@ struct RecorderTests {
                 let callID = provider.placements[0].callID
                 var event = CallEvent(callID: callID, status: .ringing, occurredAt: Date())
                 event.providerCallID = "zero\0byte"
-                let bad = try CallMessages.publication(of: event)
+                let bad = CallMessages.publication(of: event)
                 var garbage = AMQPMessage(body: Array("{".utf8))
                 garbage.type = CallEvent.messageType
                 for message in [garbage, bad.message] {

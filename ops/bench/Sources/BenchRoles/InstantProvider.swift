@@ -52,8 +52,8 @@ final class InstantProvider: TelephonyProvider, Service {
         var open = calls
         while !open.isEmpty, !Task.isCancelled {
             let now = Date()
-            let publications = open.compactMap { callID in
-                try? CallMessages.publication(
+            let publications = open.map { callID in
+                CallMessages.publication(
                     of: CallEvent(
                         callID: callID,
                         providerCallID: Self.id(of: callID),
