@@ -29,8 +29,10 @@ public final class Selector: Service {
         public var renewedOrphans = 0
         /// Campaigns that have nothing left to call.
         public var completedCampaigns = 0
-        /// Whether more was due than the queues had room for.
-        public var wasLimitedByQueue = false
+        /// Trunks on which more was due than the queue had room for.
+        public var fullTrunks: Set<String> = []
+        /// Whether there are any.
+        public var wasLimitedByQueue: Bool { !self.fullTrunks.isEmpty }
         /// Whether so many that were due had to be put off that the others were not reached.
         public var wasLimitedByRests = false
     }
@@ -63,25 +65,43 @@ public final class Selector: Service {
     public func run() async throws {
         while !Task.isShuttingDownGracefully, !Task.isCancelled {
             // A pass that has claimed must also publish: only the pause between passes is cut short.
-            let pause = await self.guardedPass()
-            try? await cancelWhenGracefulShutdown { try await Task.sleep(for: pause) }
+            let (pause, fullTrunks) = await self.guardedPass()
+            try? await cancelWhenGracefulShutdown { try await self.rest(for: pause, orUntilRoomOn: fullTrunks) }
         }
     }
 
-    private func guardedPass() async -> Duration {
+    /// Waits, but no longer than until half of a full queue is gone: its dialers are quick, and must not run dry.
+    private func rest(for pause: Duration, orUntilRoomOn trunks: Set<String>) async throws {
+        let end = ContinuousClock.now + pause
+        while !trunks.isEmpty, ContinuousClock.now + self.configuration.fullQueueInterval < end {
+            try await Task.sleep(for: self.configuration.fullQueueInterval)
+            for trunk in trunks where try await self.room(on: trunk) >= (self.configuration.queueDepth + 1) / 2 { return }
+        }
+        try await Task.sleep(until: end)
+    }
+
+    private func room(on trunk: String) async throws -> Int {
+        let status = try await self.broker.queueStatus(CallTopology.dialQueue(trunk: trunk))
+        self.metrics.queueReady(status.messagesReady, trunk: trunk)
+        return self.configuration.queueDepth - status.messagesReady
+    }
+
+    private func guardedPass() async -> (pause: Duration, fullTrunks: Set<String>) {
         do {
             let summary = try await self.pass()
             self.fault.withLockedValue { $0 = nil }
-            return summary.wasLimitedByQueue || summary.wasLimitedByRests
+            let pause =
+                summary.wasLimitedByQueue || summary.wasLimitedByRests
                 ? min(self.configuration.intervalWhenLimited, self.configuration.interval)
                 : self.configuration.interval
+            return (pause, summary.fullTrunks)
         } catch {
-            guard !Task.isCancelled else { return .zero }
+            guard !Task.isCancelled else { return (.zero, []) }
             self.metrics.passesFailed.increment()
             self.declaredTrunks.withLockedValue { $0.removeAll() }
             self.fault.withLockedValue { $0 = "\(error)" }
             self.logger.warning("A selection pass failed", metadata: .keys([.error: "\(error)"]))
-            return min(.seconds(5), self.configuration.interval)
+            return (min(.seconds(5), self.configuration.interval), [])
         }
     }
 
@@ -151,15 +171,17 @@ public final class Selector: Service {
         _ summary: inout PassSummary
     ) async throws {
         try await self.declare(trunk: trunk)
-        let status = try await self.broker.queueStatus(CallTopology.dialQueue(trunk: trunk))
-        self.metrics.queueReady(status.messagesReady, trunk: trunk)
-        var room = self.configuration.queueDepth - status.messagesReady
+        var room = try await self.room(on: trunk)
         for priority in Set(campaigns.map(\.priority)).sorted(by: >) {
             var turns = campaigns.filter { $0.priority == priority }.map { CampaignTurn(campaign: $0) }
             while !turns.isEmpty {
-                guard room > 0 else {
-                    summary.wasLimitedByQueue = true
-                    return
+                if room <= 0 {
+                    // Quick dialers have taken much of it meanwhile.
+                    room = try await self.room(on: trunk)
+                    guard room >= (self.configuration.queueDepth + 1) / 2 else {
+                        summary.fullTrunks.insert(trunk)
+                        return
+                    }
                 }
                 let shares = LineShares.divide(room, among: turns.map(\.part))
                 for (index, share) in shares.enumerated() where share > 0 {

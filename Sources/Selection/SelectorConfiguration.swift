@@ -13,6 +13,8 @@ public struct SelectorConfiguration: Sendable {
     public var claimLease: Duration = .seconds(300)
     /// The next pass comes after this time when the queue's depth was the limit, so that trunks do not idle.
     public var intervalWhenLimited: Duration = .seconds(1)
+    /// How often a full queue is looked at before then: once half of it is gone, the next pass comes at once.
+    public var fullQueueInterval: Duration = .milliseconds(100)
 
     /// Creates settings with the defaults.
     public init() {}
