@@ -88,6 +88,11 @@ public enum Schemas {
                 name: "ringing",
                 sql: Self.text(PackageResources._013_ringing_sql)
             ),
+            Migration(
+                number: 16,
+                name: "rests_during_calls",
+                sql: Self.text(PackageResources._016_rests_during_calls_sql)
+            ),
         ]
     }
 
