@@ -125,7 +125,9 @@ struct ContactFacts {
         }
         if isOver, used < allowed {
             detail += "; none is to follow"
-            if let outcome = try self.value(String?.self, "last_outcome") { detail += " the last, which was \(outcome)" }
+            if let outcome = try self.value(String?.self, "last_outcome") {
+                detail += " the last, which was \(outcome)"
+            }
         }
         return Rule(rule: "attempts left", passed: used < allowed && !isOver, detail: detail)
     }

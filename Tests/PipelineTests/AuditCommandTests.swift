@@ -35,7 +35,7 @@ struct AuditCommandTests {
         let breaches: [String]
     }
 
-    @Test("it ends with 0 when all is well, with 1 on a breach, and writes a line of evidence per call, as CSV and as JSON")
+    @Test("it ends with 0 when all is well, with 1 on a breach, and writes evidence for each call as CSV and as JSON")
     func audit() async throws {
         try await Scratch.run { scratch in
             try await Self.history(scratch)
