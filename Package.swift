@@ -52,6 +52,14 @@ let package = Package(
         .executable(name: "call-scheduler", targets: ["CallScheduler"]),
         .library(name: "Postgres", targets: ["Postgres"]),
         .library(name: "AMQP", targets: ["AMQP"]),
+        // For `ops/bench`, which measures the roles as they are.
+        .library(
+            name: "Roles",
+            targets: [
+                "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Observability", "Postgres", "Recording", "Selection",
+                "Telephony",
+            ]
+        ),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

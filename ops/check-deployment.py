@@ -58,6 +58,19 @@ for path in sorted(pathlib.Path("ops/kubernetes/base").glob("*.yaml")):
 if workloads != {"selector", "dialer", "recorder", "webhooks", "migrate"}:
     faults.append(f"ops/kubernetes/base: the workloads are {sorted(workloads)}")
 
+# The autoscaler asks for what the adapter tells, and the adapter for figures that exist.
+rules = documents(pathlib.Path("ops/kubernetes/adapter-rule.yaml"))[0]["rules"]["external"]
+told = {rule["name"]["as"] for rule in rules}
+for rule in rules:
+    for name in re.findall(r"call_scheduler_[a-z_]+", rule["seriesQuery"] + " " + rule["metricsQuery"]):
+        if name not in figures:
+            faults.append(f"ops/kubernetes/adapter-rule.yaml: there is no figure {name}")
+scalers = [document for document in documents(pathlib.Path("ops/kubernetes/base/dialer.yaml"))
+           if document["kind"] == "HorizontalPodAutoscaler"]
+asked = {metric["external"]["metric"]["name"] for scaler in scalers for metric in scaler["spec"]["metrics"]}
+if not asked or not asked <= told:
+    faults.append(f"ops/kubernetes/base/dialer.yaml: nobody tells the autoscaler {sorted(asked - told)}")
+
 compose = yaml.safe_load(text["ops/docker/compose.yml"])
 for name, service in compose["services"].items():
     if service["image"] == "call-scheduler":

@@ -13,11 +13,23 @@ struct ConfirmWindow {
         var isSettled = false
     }
 
+    private struct Route: Hashable {
+        let exchange: String
+        let routingKey: String
+    }
+
     private var entries: Deque<Entry> = []
     private var lowestTag: UInt64 = 1
+    /// Where every message has been refused, with the time of the first refusal.
+    private var refusals: [Route: ContinuousClock.Instant] = [:]
 
     /// Messages that wait, counting settled ones behind an unsettled one.
     var count: Int { self.entries.count }
+
+    /// Whether messages to some place have all been refused for that long.
+    func isRefused(for duration: Duration, now: ContinuousClock.Instant = .now) -> Bool {
+        !self.refusals.isEmpty && self.refusals.values.contains { now - $0 >= duration }
+    }
 
     /// The message has been written; its tag is the next one.
     mutating func append(_ batch: PublishBatch, index: Int) {
@@ -56,6 +68,7 @@ struct ConfirmWindow {
             entry.batch.settle(entry.index, .failure(entry.returned ?? error))
         }
         self.entries.removeAll()
+        self.refusals.removeAll()
         self.lowestTag = 1
     }
 
@@ -63,6 +76,7 @@ struct ConfirmWindow {
         guard !self.entries[position].isSettled else { return }
         self.entries[position].isSettled = true
         let entry = self.entries[position]
+        if nack || !self.refusals.isEmpty { self.note(entry.batch.publications[entry.index], isRefused: nack) }
         if let returned = entry.returned {
             entry.batch.settle(entry.index, .failure(returned))
         } else if nack {
@@ -73,5 +87,10 @@ struct ConfirmWindow {
         } else {
             entry.batch.settle(entry.index, .success(()))
         }
+    }
+
+    private mutating func note(_ publication: AMQPPublication, isRefused: Bool) {
+        let route = Route(exchange: publication.exchange, routingKey: publication.routingKey)
+        self.refusals[route] = isRefused ? self.refusals[route] ?? .now : nil
     }
 }

@@ -35,9 +35,13 @@ struct Handshake {
             AMQP_STATUS_SSL_ERROR, AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED, AMQP_STATUS_SSL_PEER_VERIFY_FAILED,
             AMQP_STATUS_SSL_CONNECTION_FAILED, AMQP_STATUS_SSL_SET_ENGINE_FAILED,
         ].contains { $0.rawValue == status }
+        // The library does not tell what OpenSSL dislikes about a certificate, except for its name.
+        let isMistrusted = isTLS && status != AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED.rawValue
+        let authorities = self.configuration.caCertificateFile
         throw AMQPError(
             code: isTLS ? .tls : .connectionFailed,
             message: "cannot connect to \(self.node): \(reason)"
+                + (isMistrusted ? "; is its certificate expired, or not of an authority in \(authorities)?" : "")
         )
     }
 

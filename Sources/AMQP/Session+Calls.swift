@@ -188,6 +188,7 @@ extension Session {
 
     /// Writes one message; its confirm, if it is to have one, is waited for in the window.
     func publish(_ publication: AMQPPublication, confirmedBy batch: (PublishBatch, Int)?) throws(AMQPError) {
+        if self.window.isRefused(for: .seconds(1)) { try self.closePublishing() }
         if !self.isConfirming {
             try self.open(Self.publishChannel)
             amqp_confirm_select(self.connection, Self.publishChannel)

@@ -165,6 +165,21 @@ extension Session {
         )
     }
 
+    /// Closes the channel that publishes, so that the next message gets a new one. In a cluster a channel remembers who
+    /// leads a queue; one that was opened when the leader's node had just died refuses everything until that node is back,
+    /// while a new one asks the new leader.
+    func closePublishing() throws(AMQPError) {
+        let reply = amqp_channel_close(self.connection, Self.publishChannel, AMQP_REPLY_SUCCESS)
+        try self.check(reply, channel: Self.publishChannel, "closing a channel")
+        // Confirms that came before the broker's answer.
+        try self.readFrames()
+        let text = "the broker takes no messages on this channel"
+        self.channelClosed(
+            Self.publishChannel,
+            AMQPError(code: .channelClosed, message: text, isOutcomeUnknown: true)
+        )
+    }
+
     private func channelClosed(_ channel: UInt16, _ error: AMQPError) {
         self.assemblers[channel] = nil
         switch channel {

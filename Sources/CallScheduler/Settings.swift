@@ -41,7 +41,15 @@ struct Settings {
                 )
                 continue
             }
-            values[Self.key(name)] = ConfigValue(.string(String(parts[1])), isSecret: true)
+            let value = String(parts[1])
+            if Self.holdsSecret(name, value) {
+                faults.append(
+                    "--set \(name): holds a secret, and a command line can be read by everybody on this host; use the "
+                        + "environment, --config, or the file that \(name)_FILE names"
+                )
+                continue
+            }
+            values[Self.key(name)] = ConfigValue(.string(value), isSecret: true)
         }
         var providers: [any ConfigProvider] = [
             InMemoryProvider(values: values),
@@ -58,6 +66,13 @@ struct Settings {
         }
         self.reader = ConfigReader(providers: providers)
         self.faults = faults
+    }
+
+    /// Whether a value must not stand on a command line; a server's URL may, if it has no password.
+    private static func holdsSecret(_ name: String, _ value: String) -> Bool {
+        guard Setting.all.contains(where: { $0.name == name && $0.isSecret }) else { return false }
+        guard name.hasSuffix("_URL") else { return true }
+        return value.contains(/:\/\/[^\/@]*:[^@]*@|[?&](password|sslpassword)=/)
     }
 
     private static func key(_ name: String) -> AbsoluteConfigKey {

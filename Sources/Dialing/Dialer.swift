@@ -99,6 +99,9 @@ public final class Dialer: Service {
     /// How many calls this dialer holds.
     public var liveCalls: Int { self.slots.heldCount }
 
+    /// How often its connections to the broker were made anew.
+    public var reconnects: Int { self.consuming.statistics.reconnects + self.publishing.statistics.reconnects }
+
     /// Dials until the process drains: takes no more then, lets placements in flight finish, and gives the messages
     /// of live calls back to the head of the queue by closing its connection, for other dialers to adopt.
     public func run() async throws {

@@ -44,6 +44,21 @@ struct BookkeepingTests {
         #expect(await Self.codes(batch) == ["ok", "ok", "ok", "ok", "nacked", "connection_lost"])
     }
 
+    @Test("a place is refused while it takes nothing, whatever others take")
+    func refusals() {
+        var window = ConfirmWindow()
+        let (deaf, good) = (Self.batch(2, key: "deaf"), Self.batch(1))
+        window.append(deaf, index: 0)
+        window.append(good, index: 0)
+        window.append(deaf, index: 1)
+        _ = window.confirmed(tag: 1, multiple: false, nack: true)
+        _ = window.confirmed(tag: 2, multiple: false, nack: false)
+        #expect(window.isRefused(for: .seconds(1), now: .now + .seconds(2)))
+        #expect(!window.isRefused(for: .seconds(1)))
+        _ = window.confirmed(tag: 3, multiple: false, nack: false)
+        #expect(!window.isRefused(for: .seconds(1), now: .now + .seconds(2)))
+    }
+
     @Test("a return fails its own message although the broker acks it")
     func returns() async {
         var window = ConfirmWindow()

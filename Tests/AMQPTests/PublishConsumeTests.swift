@@ -196,4 +196,35 @@ struct PublishConsumeTests {
             }
         }
     }
+
+    @Test("a queue that refuses for long gets a new channel, with no confirm lost and the connection as it was")
+    func refused() async throws {
+        try await Broker.run { broker in
+            var topology = AMQPTopology()
+            let arguments: AMQPTable = ["x-max-length": .int64(1), "x-overflow": .string("reject-publish")]
+            topology.queue("full", kind: .classic, durable: true, arguments: arguments)
+            try await broker.connected(topology: topology) { connection in
+                let publications = (0..<200).map { _ in
+                    AMQPPublication(message: AMQPMessage(body: [1]), exchange: "", routingKey: "full")
+                }
+                var codes: [AMQPError.Code: Int] = [:]
+                let start = ContinuousClock.now
+                // Two at once, so that there are messages under way when the channel goes.
+                while ContinuousClock.now - start < .seconds(3) {
+                    async let other = connection.publish(batch: publications)
+                    for result in await connection.publish(batch: publications) + other {
+                        if case .failure(let error) = result { codes[error.code, default: 0] += 1 }
+                    }
+                }
+                #expect(Set(codes.keys).isSubset(of: [.nacked, .channelClosed]), "\(codes)")
+                #expect(codes[.nacked, default: 0] > 1000)
+                try await eventually("it has room again, and takes a message") {
+                    _ = try await connection.purge("full")
+                    return (try? await connection.publish(publications[0].message, exchange: "", routingKey: "full"))
+                        != nil
+                }
+                #expect(connection.statistics.reconnects == 0)
+            }
+        }
+    }
 }

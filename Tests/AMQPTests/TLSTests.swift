@@ -32,13 +32,14 @@ struct TLSTests {
         try await Shell.stack("up --name \(name) --rabbitmq-conf '\(settings)'")
         do {
             try await Self.reach("amqps://guest:guest@localhost:\(port)/", authority)
-            try await Self.fail("amqps://guest:guest@127.0.0.1:\(port)/", authority)
-            try await Self.fail("amqps://guest:guest@localhost:\(port)/", stranger)
+            try await Self.fail("amqps://guest:guest@127.0.0.1:\(port)/", authority, "hostname verification failed")
+            let words = "is its certificate expired, or not of an authority in"
+            try await Self.fail("amqps://guest:guest@localhost:\(port)/", stranger, words)
             try Shell.run(
                 "cp '\(expired.certificate)' '\(good.certificate)' && cp '\(expired.key)' '\(good.key)'"
             )
             try await Shell.stack("ctl --name \(name) eval 'ssl:clear_pem_cache().'")
-            try await Self.fail("amqps://guest:guest@localhost:\(port)/", authority)
+            try await Self.fail("amqps://guest:guest@localhost:\(port)/", authority, words)
         } catch {
             try? await Shell.stack("down --name \(name)")
             throw error
@@ -63,12 +64,13 @@ struct TLSTests {
         await connection.close()
     }
 
-    private static func fail(_ uri: String, _ authority: Authority) async throws {
+    private static func fail(_ uri: String, _ authority: Authority, _ words: String) async throws {
         let connection = try Self.connection(uri, authority)
         let error = await #expect(throws: AMQPError.self) {
             try await connection.waitUntilReady(timeout: .seconds(20))
         }
         #expect(error?.code == .tls, "\(String(describing: error))")
+        #expect(error?.message.contains(words) == true, "\(String(describing: error))")
         #expect(error?.message.contains("guest:guest") == false)
         await connection.close()
     }

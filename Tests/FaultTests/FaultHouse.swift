@@ -59,9 +59,10 @@ final class FaultHouse: Sendable {
     ///   - name: The stack's name.
     ///   - scenario: What the simulator plays.
     ///   - nodes: How many nodes the broker has; the roles reach a cluster's nodes without a wire between.
+    ///   - leader: The node of a cluster that leads the queues at first, counted from 1.
     /// - Returns: The house.
     /// - Throws: When something cannot be started.
-    static func start(name: String, scenario: String, nodes: Int = 1) async throws -> FaultHouse {
+    static func start(name: String, scenario: String, nodes: Int = 1, leader: Int = 1) async throws -> FaultHouse {
         let folder = Shell.root.appendingPathComponent(".local/\(name)")
         try? FileManager.default.removeItem(at: folder)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -77,9 +78,20 @@ final class FaultHouse: Sendable {
             configuration: try PostgresConfiguration(uri: servers.databaseURL),
             logger: logger
         )
+        let topology = CallTopology.dialRequests(trunk: "default").union(CallTopology.reports()).union(Self.surveys())
+        if nodes > 1 {
+            // Whoever declares a queue makes the node that it is connected to its leader.
+            let first = AMQPConnection(
+                configuration: try AMQPConfiguration(uri: servers.brokerURL(ofNode: leader)),
+                topology: topology,
+                logger: logger
+            )
+            try await first.waitUntilReady(timeout: .seconds(30))
+            await first.close()
+        }
         let broker = AMQPConnection(
             configuration: try AMQPConfiguration(uri: servers.brokerURL),
-            topology: CallTopology.dialRequests(trunk: "default").union(CallTopology.reports()).union(Self.surveys()),
+            topology: topology,
             logger: logger
         )
         let webhookPorts = [try Rehearsal.freePort(), try Rehearsal.freePort()]

@@ -41,6 +41,16 @@ struct Servers: Sendable {
     var databaseURL: String { self.urls["DATABASE_URL"] ?? "" }
     var brokerURL: String { self.urls["AMQP_URL"] ?? "" }
 
+    /// The address of one node of the broker, counted from 1.
+    func brokerURL(ofNode node: Int) -> String {
+        let parts = self.brokerURL.split(separator: "@", maxSplits: 1)
+        let hosts = parts.last?.split(separator: "/").first?.split(separator: ",") ?? []
+        return hosts.indices.contains(node - 1) ? "\(parts[0])@\(hosts[node - 1])/" : ""
+    }
+
+    /// The name of one node of the broker, counted from 1.
+    func nodeName(_ node: Int) -> String { (node == 1 ? self.name : "\(self.name)-\(node)") + "@localhost" }
+
     static func port(of url: String) -> Int { URLComponents(string: url)?.port ?? 0 }
 
     /// The same address by way of another port.
@@ -85,10 +95,9 @@ struct Servers: Sendable {
     func leader(of queue: String) async throws -> String {
         var failure: (any Error)?
         for index in 1...self.nodes {
-            let node = index == 1 ? self.name : "\(self.name)-\(index)"
             do {
                 let lines = try await Shell.output(
-                    "'\(Shell.root.path)/ops/stack' ctl --name \(self.name) -n \(node)@localhost --quiet list_queues"
+                    "'\(Shell.root.path)/ops/stack' ctl --name \(self.name) -n \(self.nodeName(index)) --quiet list_queues"
                         + " name leader --no-table-headers"
                 ).split(separator: "\n")
                 let line = lines.first { $0.hasPrefix(queue + "\t") }

@@ -30,6 +30,11 @@ final class TCPProxy: Sendable {
     init(port: Int, targets: [Int]) async throws {
         self.port = port
         self.state.withLockedValue { $0.targets = targets }
+        try await self.open()
+    }
+
+    /// Listens, again after ``close()``.
+    func open() async throws {
         let channel = try await ServerBootstrap(group: Self.group)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.autoRead, value: false)
@@ -38,10 +43,11 @@ final class TCPProxy: Sendable {
                 guard let self else { return inbound.close() }
                 return self.join(inbound)
             }
-            .bind(host: "127.0.0.1", port: port).get()
+            .bind(host: "127.0.0.1", port: self.port).get()
         self.server.withLockedValue { $0 = channel }
     }
 
+    /// Breaks all connections off and refuses new ones, as a host without the server does.
     func close() async {
         try? await self.server.withLockedValue(\.self)?.close()
         self.cut(oneIn: 1)

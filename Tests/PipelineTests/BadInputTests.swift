@@ -25,6 +25,11 @@ struct BadInputTests {
             (["dialer"], [:], ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "WEBHOOK_PUBLIC_URL"]),
             (["all", "--set", "NO_SUCH=1"], [:], ["NO_SUCH"]),
             (["selector", "--config", "/nowhere"], [:], ["/nowhere"]),
+            (
+                ["dialer", "--set", "TWILIO_AUTH_TOKEN=hush-1", "--set", "DATABASE_URL=postgresql://a:hush-2@h/d"], [:],
+                ["--set TWILIO_AUTH_TOKEN: holds a secret", "DATABASE_URL_FILE"]
+            ),
+            (["status", "--set", "AMQP_URL=amqp://a:hush-3@h/"], ["DATABASE_URL": "hush-4://x"], ["AMQP_URL_FILE"]),
         ]
     )
     func settings(arguments: [String], environment: [String: String], names: [String]) async throws {
@@ -32,6 +37,7 @@ struct BadInputTests {
         #expect(ended.exitCode == 78, "\(ended.errors)")
         for name in names { #expect(ended.errors.contains(name), "\(name) in: \(ended.errors)") }
         #expect(ended.output.isEmpty)
+        #expect(!ended.errors.contains("hush"), "\(ended.errors)")
     }
 
     @Test("a server that cannot be reached is named, with exit code 69")

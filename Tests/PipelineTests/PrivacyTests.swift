@@ -34,7 +34,7 @@ struct PrivacyTests {
     }
 
     @Test(
-        "no log line and no message holds a number, an e-mail address or a secret; lines and messages name their call"
+        "no log line and no message holds a number, a name, an e-mail address or a secret; all of a call name it"
     )
     func wholeRun() async throws {
         let contacts = 60
@@ -45,9 +45,14 @@ struct PrivacyTests {
         let numbers = try (0..<contacts).map { try Fixtures.number($0).e164.dropFirst() } + ["15005550006"]
         let forbidden =
             numbers.map(String.init) + [
-                "private.example", Self.outcomeToken, Self.formerToken, Self.suppressionKey, Self.databasePassword,
-                Rehearsal.token, "guest:guest",
+                "private.example", "Mustermann", "Erika", Self.outcomeToken, Self.formerToken, Self.suppressionKey,
+                Self.databasePassword, Rehearsal.token, "guest:guest",
             ]
+        // A contact's reference is what the survey's own system knows it by: it goes there, and nowhere else.
+        let elsewhere = seen.messages.filter { $0.exchange != CallTopology.surveyEvents }.map(Self.text)
+        for text in elsewhere + seen.logs.map(\.line) where text.contains("Kundennummer") {
+            Issue.record("a reference is in \(text.prefix(300))")
+        }
         for text in texts {
             for word in forbidden where text.contains(word) { Issue.record("'\(word)' is in \(text.prefix(300))") }
             if let number = text.firstMatch(of: /\+[1-9][0-9]{7,14}\b/) {
@@ -128,7 +133,12 @@ struct PrivacyTests {
                 $0.retryIntervalMinutes = 0
                 $0.answerURL = rehearsal.url + "/simulator/answer"
             }
-            try await scratch.execute("update contacts set email = 'person' || id || '@private.example'")
+            try await scratch.execute(
+                """
+                update contacts set email = 'Erika.Mustermann' || id || '@private.example',
+                    external_contact_id = 'Kundennummer ' || id
+                """
+            )
             try await eventually("calls are live") {
                 try await scratch.value("select count(*) from call_attempts", as: Int.self) > 5
             }

@@ -42,9 +42,13 @@ public struct Product {
         let description = "the executable is not built: run `swift build --build-tests`"
     }
 
-    static func process(_ arguments: [String], _ environment: [String: String]) throws -> Process {
+    static func process(
+        _ arguments: [String],
+        _ environment: [String: String],
+        program: String?
+    ) throws -> Process {
         let process = Process()
-        process.executableURL = try Self.executable
+        process.executableURL = try program.map { URL(fileURLWithPath: $0) } ?? Self.executable
         process.arguments = arguments
         process.environment = ["PATH": "/usr/bin:/bin", "HOME": "/tmp"].merging(environment) { _, new in new }
         return process
@@ -54,10 +58,15 @@ public struct Product {
     /// - Parameters:
     ///   - arguments: The subcommand and its arguments.
     ///   - environment: Its settings.
+    ///   - program: Another executable than the one under test.
     /// - Returns: What it said.
     /// - Throws: When it cannot be started.
-    public static func run(_ arguments: [String], _ environment: [String: String] = [:]) async throws -> Ended {
-        let process = try Self.process(arguments, environment)
+    public static func run(
+        _ arguments: [String],
+        _ environment: [String: String] = [:],
+        program: String? = nil
+    ) async throws -> Ended {
+        let process = try Self.process(arguments, environment, program: program)
         let folder = FileManager.default.temporaryDirectory
         let outputFile = folder.appendingPathComponent(UUID().uuidString)
         let errorFile = folder.appendingPathComponent(UUID().uuidString)
@@ -120,9 +129,15 @@ public final class RunningRole: Sendable {
     ///   - arguments: The subcommand and its arguments.
     ///   - environment: Its settings.
     ///   - logFile: A file to append its log to; nil for one of its own.
+    ///   - program: Another executable than the one under test.
     /// - Throws: When it cannot be started.
-    public init(_ arguments: [String], _ environment: [String: String], logFile: URL? = nil) throws {
-        let process = try Product.process(arguments, environment)
+    public init(
+        _ arguments: [String],
+        _ environment: [String: String],
+        logFile: URL? = nil,
+        program: String? = nil
+    ) throws {
+        let process = try Product.process(arguments, environment, program: program)
         self.name = arguments.joined(separator: " ")
         self.logFile = logFile ?? FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         if !FileManager.default.fileExists(atPath: self.logFile.path) {

@@ -24,7 +24,13 @@ public struct Scratch: Sendable {
     public let logger: Logger
 
     /// Runs a test with fresh servers' parts.
+    /// - Parameters:
+    ///   - isMigrated: Whether the database gets the schema; else it is empty.
+    ///   - body: The test.
+    /// - Returns: What the test returns.
+    /// - Throws: What the test throws.
     public static func run<Result: Sendable>(
+        isMigrated: Bool = true,
         _ body: @Sendable (Scratch) async throws -> Result
     ) async throws -> Result {
         let name = "t_" + String(UInt64.random(in: 0...UInt64.max), radix: 36)
@@ -50,7 +56,7 @@ public struct Scratch: Sendable {
         )
         let outcome: Swift.Result<Result, any Error>
         do {
-            _ = try await scratch.store.migrate()
+            if isMigrated { _ = try await scratch.store.migrate() }
             outcome = .success(try await body(scratch))
         } catch {
             outcome = .failure(error)
