@@ -109,6 +109,7 @@ let package = Package(
                 .embedInCode("Postgres/0012_evidence_and_erasure.sql"),
                 .embedInCode("Postgres/0013_ringing.sql"),
                 .embedInCode("Postgres/0014_fewer_index_entries.sql"),
+                .embedInCode("Postgres/0015_rests_during_calls.sql"),
                 .embedInCode("Messages/dial-request.v1.json"),
                 .embedInCode("Messages/call-event.v1.json"),
                 .embedInCode("Messages/survey-event.v1.json"),

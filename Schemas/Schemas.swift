@@ -93,6 +93,11 @@ public enum Schemas {
                 name: "fewer_index_entries",
                 sql: Self.text(PackageResources._014_fewer_index_entries_sql)
             ),
+            Migration(
+                number: 15,
+                name: "rests_during_calls",
+                sql: Self.text(PackageResources._015_rests_during_calls_sql)
+            ),
         ]
     }
 

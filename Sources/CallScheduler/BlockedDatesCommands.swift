@@ -5,6 +5,7 @@ import ArgumentParser
 import CallModel
 import CallStore
 import Foundation
+import PhoneNumbers
 
 /// Dates from the command line and from a file.
 struct DateArguments: ParsableArguments {
@@ -67,6 +68,10 @@ struct RegionDates: ParsableArguments {
         let region = self.region.uppercased()
         guard region.utf8.count == 2, region.utf8.allSatisfy({ 0x41...0x5A ~= $0 }) else {
             throw UsageFault("'\(self.region)' is not a region's ISO 3166 code such as FR")
+        }
+        // One that was blocked by mistake can be freed.
+        if isBlocked, !NumberPlan.regions.contains(region), !(try CountryZones().countries.contains(region)) {
+            throw UsageFault("'\(self.region)' is no country: nobody would be held back by its dates")
         }
         let chosen = try self.dates.read()
         let blocked = try await self.common.withStore { store in

@@ -35,7 +35,7 @@ struct CampaignCommand: ParsableCommand {
         @Option(help: "Minutes between the end of an attempt and the next one, 0…525600.") var retryIntervalMinutes = 60
         @Option(
             help: ArgumentHelp(
-                "The same after one outcome: no_answer, busy, failed or answering_machine. May be repeated.",
+                "The same after one outcome: no_answer, busy, failed, answering_machine or rejected. May be repeated.",
                 valueName: "OUTCOME=MINUTES"
             )
         )
@@ -228,14 +228,16 @@ struct CampaignCommand: ParsableCommand {
         @Argument(help: "The campaign.") var name: String
 
         func run() async throws {
-            let (campaign, blocked, rules) = try await self.common.withStore {
+            let (campaign, blocked, holidays, rules) = try await self.common.withStore {
                 (
                     try await $0.campaign(named: self.name), try await $0.blockedDates(campaign: self.name),
+                    try await $0.blockedDatesByRegion(campaign: self.name),
                     try await $0.effectiveRules(campaign: self.name)
                 )
             }
             var view = CampaignView(campaign)
             view.blockedDates = blocked
+            view.holidays = Dictionary(grouping: holidays, by: \.region).mapValues { $0.map(\.dates) }
             view.setRules(rules)
             if self.output.json {
                 try Console.json(view)

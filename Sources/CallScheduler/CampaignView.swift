@@ -30,6 +30,8 @@ struct CampaignView: Encodable {
     let window: String?
     private let isWeekly: Bool
     var blockedDates: [String] = []
+    /// By region, of those in which the campaign has contacts.
+    var holidays: [String: [String]] = [:]
     private var policy: String?
     private var effectiveWindow: String?
     let callDays: [Int]
@@ -109,6 +111,13 @@ struct CampaignView: Encodable {
             ["call days", self.isWeekly ? "as in the window" : self.callDays.map(String.init).joined(separator: ",")],
             ["policy", self.policy ?? "none"], ["calls in effect", self.effectiveWindow ?? "–"],
             ["blocked dates", self.blockedDates.isEmpty ? "none" : self.blockedDates.joined(separator: ", ")],
+            [
+                "holidays",
+                self.holidays.isEmpty
+                    ? "none where its contacts live"
+                    : self.holidays.sorted { $0.key < $1.key }
+                        .map { "\($0.key): \($0.value.joined(separator: ", "))" }.joined(separator: "; "),
+            ],
             ["time zone", self.timeZone],
             ["max concurrent calls", self.maxConcurrentCalls.map(String.init) ?? "the trunk's"],
             ["ring timeout", "\(self.ringTimeoutSeconds) s"], ["longest call", "\(self.maxCallSeconds) s"],

@@ -36,9 +36,11 @@ extension CallStore {
     }
 
     /// The dates on which nobody is called, by region, as ranges in order.
+    /// - Parameter campaign: Only regions in which this campaign has contacts; nil for all.
+    /// - Returns: Regions, a range each.
     /// - Throws: `PostgresError`.
-    public func blockedDatesByRegion() async throws -> [(region: String, dates: String)] {
-        try await self.client.execute(Self.selectRegions).map { row in
+    public func blockedDatesByRegion(campaign: String? = nil) async throws -> [(region: String, dates: String)] {
+        try await self.client.execute(Self.selectRegions, [campaign]).map { row in
             (try row.decode(String.self, at: 0), try row.decode(String.self, at: 1))
         }
     }
@@ -72,6 +74,9 @@ extension CallStore {
             else lower(r)::text || ' to ' || (upper(r) - 1)::text
         end
         from regions g, unnest(g.blocked_dates) as r
+        where $1::text is null or exists (
+            select from campaigns k join campaign_strata s on s.campaign_id = k.id
+            where k.name = $1 and s.region = g.region)
         order by g.region, lower(r)
         """
     )

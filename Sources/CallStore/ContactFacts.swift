@@ -78,8 +78,6 @@ struct ContactFacts {
         let isListed = try self.value(Bool.self, "is_listed")
         let isExcluded =
             try self.value(Bool.self, "do_not_call") || state == "excluded" || isListed && listedUntil == nil
-        let used = try self.value(Int.self, "attempts_count")
-        let allowed = try self.value(Int.self, "max_attempts")
         let needsConsent = try self.value(Bool.self, "requires_consent")
         let hasConsent = try self.value(Bool.self, "has_prior_consent")
         let isForWantOfConsent = try self.value(String?.self, "excluded_reason") == "no consent"
@@ -109,8 +107,29 @@ struct ContactFacts {
                 passed: listedUntil == nil,
                 detail: listedUntil.map { "\(list), until \(Self.time($0))" } ?? "there is none that ends"
             ),
-            Rule(rule: "attempts left", passed: used < allowed, detail: "\(used) of \(allowed) are used"),
+            try self.attemptsRule(),
         ]
+    }
+
+    /// An outcome's own maximum, day parts that are used up, or a number that cannot exist end a contact's story as well
+    /// as the last attempt does.
+    private func attemptsRule() throws -> Rule {
+        let used = try self.value(Int.self, "attempts_count")
+        let allowed = try self.value(Int.self, "max_attempts")
+        let isOver =
+            try self.value(String.self, "state") == "not_reached" && self.value(UUID?.self, "call_id") == nil
+            && self.value(Date?.self, "next_attempt_at") == nil
+        var detail = "\(used) of \(allowed) are used"
+        if let byOutcome = try self.value([String]?.self, "used_by_outcome") {
+            detail += "; \(byOutcome.joined(separator: ", "))"
+        }
+        if isOver, used < allowed {
+            detail += "; none is to follow"
+            if let outcome = try self.value(String?.self, "last_outcome") {
+                detail += " the last, which was \(outcome)"
+            }
+        }
+        return Rule(rule: "attempts left", passed: used < allowed && !isOver, detail: detail)
     }
 
     private func listWords() throws -> String {

@@ -16,7 +16,7 @@ extension CallStore {
                 k.requires_consent, k.day_parts, k.number_limits, t.paused_reason, c.state, c.do_not_call,
                 c.has_prior_consent, c.excluded_reason, c.attempts_count, c.next_attempt_at, c.call_id, c.prior_state,
                 c.phone_number, c.day_part_attempts, coalesce(c.time_zone, k.time_zone) as zones, s.region, s.cell,
-                s.time_zone_source, number_rests_until(c.phone_number, k.number_limits) as rests_until
+                c.last_outcome, k.outcome_maximums, s.time_zone_source, number_rests_until(c.phone_number, k.number_limits) as rests_until
             from campaigns k
             left join trunks t on t.name = k.trunk
             cross join lateral (
@@ -58,7 +58,14 @@ extension CallStore {
                 select from unnest(string_to_array(h.zones, ',')) as z
                 where h.blocked @> (now() at time zone z)::date) as is_blocked_date,
             o.call_id as other_call_id, h.rests_until, h.number_limits::text as number_limits,
-            h.day_parts::text as day_parts, h.day_part_attempts, nullif(h.turn, 'infinity') as turn,
+            h.day_parts::text as day_parts, h.day_part_attempts, nullif(h.turn, 'infinity') as turn, h.last_outcome,
+            (select array_agg(m.outcome || ' ' || e.attempts || ' of ' || m.attempts order by m.outcome)
+             from jsonb_each_text(h.outcome_maximums) as m (outcome, attempts)
+             cross join lateral (
+                select count(*) as attempts
+                from call_attempts a
+                where a.phone_number = h.phone_number and a.contact_id = h.id and a.counted
+                    and a.outcome = m.outcome) e) as used_by_outcome,
             campaign_room(h.campaign_id) as room, q.calls as cell_room,
             (select n.at
              from (

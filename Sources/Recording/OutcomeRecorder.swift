@@ -160,8 +160,9 @@ public final class OutcomeRecorder: Service {
                 span.addLink(SpanLink(context: CallMessages.context(of: event.delivery), attributes: [:]))
             }
         }
-        try await self.tell(self.store.record(CallReport.merge(events.compactMap(\.callEvent))), events)
+        // First, or an interview that was refused would be a complete for a moment: announced as one, and counted for a quota.
         try await self.tell(self.store.record(SurveyOutcomeReport.merge(events.compactMap(\.surveyOutcome))), events)
+        try await self.tell(self.store.record(CallReport.merge(events.compactMap(\.callEvent))), events)
         FailPoint.recorderPublished.reach()
         self.metrics.reports.increment(by: events.count)
         self.consuming.ack(events.map(\.delivery))

@@ -88,7 +88,8 @@ struct DatabaseRoleTests {
     func together() async throws {
         try await Roles.run { roles in
             for role in ["selector", "dialer", "recorder", "webhooks", "operator"] {
-                #expect(try await roles.store(role).schemaState() == .current(version: Schemas.migrations.count))
+                let newest = Schemas.migrations.last?.number ?? 0
+                #expect(try await roles.store(role).schemaState() == .current(version: newest))
             }
             try await Self.select(roles)
             try await Self.dial(roles)

@@ -111,6 +111,37 @@ struct ExplanationTests {
         }
     }
 
+    @Test(
+        "a story that ended before its attempts were used up is said to be over, with the values",
+        arguments: [
+            ("outcome_maximums = '{\"busy\": 1}'", nil, "1 of 3 are used; busy 1 of 1; none is to follow"),
+            (
+                "day_parts = '[{\"name\": \"always\", \"week\": \"{[0,10080)}\", \"attempts\": 1}]'", nil,
+                "1 of 3 are used; none is to follow the last, which was busy"
+            ),
+            ("max_attempts = 3", "21211", "1 of 3 are used; none is to follow the last, which was busy"),
+        ]
+    )
+    func over(change: String, errorCode: String?, detail: String) async throws {
+        try await Scratch.run { scratch in
+            let campaign = try await Fixtures.runningCampaign(in: scratch.store, contacts: 1) {
+                $0.retryIntervalMinutes = 0
+            }
+            try await scratch.execute("update campaigns set " + change)
+            let callIDs = try await Calls.begin(scratch, try await Calls.claim(scratch, campaign))
+            _ = try await scratch.store.record([
+                CallReport(
+                    CallEvent(callID: callIDs[0], status: .busy, occurredAt: Date(), errorCode: errorCode)
+                )
+            ])
+            let explanation = try await Self.explain(scratch)
+            #expect(Self.failed(explanation) == ["attempts left", "due"])
+            #expect(explanation.nextPossible == nil)
+            #expect(explanation.blocker?.hasPrefix("attempts left: " + detail) == true, "\(explanation.blocker ?? "–")")
+            #expect(try await Calls.claim(scratch, campaign).isEmpty)
+        }
+    }
+
     @Test("the next possible instant is the first at which the contact is due and its window open")
     func nextPossible() async throws {
         try await Scratch.run { scratch in
