@@ -180,14 +180,17 @@ public struct FlatJSONReader {
         }
         if self.take(UInt8(ascii: "[")) {
             let start = self.position
-            while self.position < self.bytes.count, self.bytes[self.position] != UInt8(ascii: "]") { self.position += 1 }
+            while self.position < self.bytes.count, self.bytes[self.position] != UInt8(ascii: "]") {
+                self.position += 1
+            }
             let end = self.position
             guard self.take(UInt8(ascii: "]")) else { return nil }
             return Field(key: key, value: .init(rebasing: self.bytes[start..<end]), kind: .list)
         }
         let start = self.position
         while self.position < self.bytes.count, case 0x30...0x39 = self.bytes[self.position] { self.position += 1 }
-        guard self.position > start else {
+        // JSON has no number with a leading zero but 0 itself.
+        guard self.position == start + 1 || self.position > start && self.bytes[start] != 0x30 else {
             self.isUnusual = true
             return nil
         }

@@ -47,8 +47,10 @@ public enum CallMessages {
     }
 
     /// The end of a contact's story, ready to be published; not mandatory, because nobody needs to listen.
-    public static func publication(of event: SurveyEvent, context: InstrumentationContext = .topLevel) -> AMQPPublication
-    {
+    public static func publication(
+        of event: SurveyEvent,
+        context: InstrumentationContext = .topLevel
+    ) -> AMQPPublication {
         AMQPPublication(
             message: Self.message(event, type: SurveyEvent.messageType, id: event.eventID, context),
             exchange: CallTopology.surveyEvents,

@@ -158,6 +158,7 @@ extension CallStore {
 
     /// Which of the provider's calls belong to an attempt already, and to which call.
     /// - Parameter calls: The provider's id and the number that was called, each.
+    /// - Returns: The attempt's call by the provider's id.
     /// - Throws: `PostgresError`.
     public func boundCalls(among calls: [(providerCallID: String, number: String)]) async throws -> [String: UUID] {
         guard !calls.isEmpty else { return [:] }

@@ -50,7 +50,8 @@ public struct PostgresValue: Sendable {
     func withBytes<R>(_ body: (UnsafeRawBufferPointer?) -> R) -> R {
         switch self.place {
         case .result(let handle, let row, let column):
-            guard PQgetisnull(handle.pointer, row, column) == 0, let start = PQgetvalue(handle.pointer, row, column) else {
+            guard PQgetisnull(handle.pointer, row, column) == 0, let start = PQgetvalue(handle.pointer, row, column)
+            else {
                 return body(nil)
             }
             return body(UnsafeRawBufferPointer(start: start, count: Int(PQgetlength(handle.pointer, row, column))))

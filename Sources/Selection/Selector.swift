@@ -75,7 +75,9 @@ public final class Selector: Service {
         let end = ContinuousClock.now + pause
         while !trunks.isEmpty, ContinuousClock.now + self.configuration.fullQueueInterval < end {
             try await Task.sleep(for: self.configuration.fullQueueInterval)
-            for trunk in trunks where try await self.room(on: trunk) >= (self.configuration.queueDepth + 1) / 2 { return }
+            for trunk in trunks where try await self.room(on: trunk) >= (self.configuration.queueDepth + 1) / 2 {
+                return
+            }
         }
         try await Task.sleep(until: end)
     }

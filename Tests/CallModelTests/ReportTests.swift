@@ -72,7 +72,7 @@ struct ReportTests {
             errorCode: "sip_487",
             rawStatus: "no-answer"
         )
-        var body = try MessageCoding.encode(event)
+        var body = MessageCoding.encode(event)
         body.removeLast()
         body += Array(#","new_field":{"a":[1]}}"#.utf8)
         let back = try MessageCoding.decode(

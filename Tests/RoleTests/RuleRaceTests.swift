@@ -141,7 +141,7 @@ struct RuleRaceTests {
     }
 
     private static func tell(_ house: House, _ outcome: SurveyOutcomeReport.Outcome, _ callID: UUID) async throws {
-        let publication = try CallMessages.publication(
+        let publication = CallMessages.publication(
             of: SurveyOutcomeReport(callID: callID, outcome: outcome, occurredAt: Date())
         )
         try await house.publisher.publish(
