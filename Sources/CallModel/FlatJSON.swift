@@ -147,6 +147,7 @@ public struct FlatJSONReader {
     private let bytes: UnsafeRawBufferPointer
     private var position = 0
     private var isFirst = true
+    private var isClosed = false
     private var isUnusual = false
 
     init(_ bytes: UnsafeRawBufferPointer) {
@@ -154,7 +155,7 @@ public struct FlatJSONReader {
     }
 
     /// Whether the whole object was read, and nothing follows.
-    var isAtEnd: Bool { !self.isUnusual && self.position == self.bytes.count && !self.isFirst }
+    var isAtEnd: Bool { self.isClosed && !self.isUnusual && self.position == self.bytes.count }
 
     /// The next field; nil at the end, and where something unusual comes.
     public mutating func next() -> Field? {
@@ -166,7 +167,7 @@ public struct FlatJSONReader {
 
     private mutating func readField() -> Field? {
         guard self.take(self.isFirst ? UInt8(ascii: "{") : UInt8(ascii: ",")) else {
-            _ = self.take(UInt8(ascii: "}"))
+            self.isClosed = self.take(UInt8(ascii: "}"))
             return nil
         }
         self.isFirst = false
@@ -180,11 +181,14 @@ public struct FlatJSONReader {
         }
         if self.take(UInt8(ascii: "[")) {
             let start = self.position
-            while self.position < self.bytes.count, self.bytes[self.position] != UInt8(ascii: "]") {
-                self.position += 1
+            var end = start
+            if self.takeText() != nil {
+                while self.take(UInt8(ascii: ",")) {
+                    guard self.takeText() != nil else { return nil }
+                }
+                end = self.position
             }
-            let end = self.position
-            guard self.take(UInt8(ascii: "]")) else { return nil }
+            guard !self.isUnusual, self.take(UInt8(ascii: "]")) else { return nil }
             return Field(key: key, value: .init(rebasing: self.bytes[start..<end]), kind: .list)
         }
         let start = self.position
@@ -207,12 +211,16 @@ public struct FlatJSONReader {
     private mutating func takeText() -> UnsafeRawBufferPointer? {
         guard self.take(UInt8(ascii: "\"")) else { return nil }
         let start = self.position
+        var isASCII = true
         while self.position < self.bytes.count {
             let byte = self.bytes[self.position]
             if byte == UInt8(ascii: "\"") {
-                defer { self.position += 1 }
-                return .init(rebasing: self.bytes[start..<self.position])
+                let text = UnsafeRawBufferPointer(rebasing: self.bytes[start..<self.position])
+                guard isASCII || String(validating: text, as: UTF8.self) != nil else { break }
+                self.position += 1
+                return text
             }
+            isASCII = isASCII && byte < 0x80
             guard byte >= 0x20, byte != UInt8(ascii: "\\") else { break }
             self.position += 1
         }

@@ -40,7 +40,8 @@ struct FlatJSONTests {
     func both() throws {
         let body = MessageCoding.encode(Self.request)
         #expect(Self.quickly(DialRequest.self, body) == Self.request)
-        #expect(try MessageCoding.decode(DialRequest.self, from: body) == Self.request)
+        // Foundation's instants may differ in the last bit of a fraction of a second.
+        #expect(MessageCoding.encode(try MessageCoding.decode(DialRequest.self, from: body)) == body)
         let other = MessageCoding.encode(Self.event)
         #expect(try MessageCoding.decode(CallEvent.self, from: other) == Self.event)
         #expect(Self.quickly(CallEvent.self, other) == nil, "escapes are left to JSONDecoder")
@@ -80,10 +81,12 @@ struct FlatJSONTests {
             }
             if let message = Self.quickly(DialRequest.self, body) {
                 taken += 1
-                #expect(try MessageCoding.decode(DialRequest.self, from: body) == message, "case \(shard)/\(index)")
+                let other = try MessageCoding.decode(DialRequest.self, from: body)
+                #expect(MessageCoding.encode(other) == MessageCoding.encode(message), "case \(shard)/\(index)")
             }
             if let message = Self.quickly(CallEvent.self, body) {
-                #expect(try MessageCoding.decode(CallEvent.self, from: body) == message, "case \(shard)/\(index)")
+                let other = try MessageCoding.decode(CallEvent.self, from: body)
+                #expect(MessageCoding.encode(other) == MessageCoding.encode(message), "case \(shard)/\(index)")
             }
         }
         #expect(taken > 100)
