@@ -15,8 +15,10 @@
 #include <string.h>
 #include <time.h>
 
-enum { WINDOW = 1000, PREFETCH = 1000, ACK_EVERY = 200 };
+enum { WINDOW = 1000, PREFETCH = 1000, ACK_EVERY = 200, HINTED = 61 };
 #define ID "01989c5e-7b1c-7d60-8a3c-5a3f7d2e9b10"
+#define FIVE "\"" ID "\",\"" ID "\",\"" ID "\",\"" ID "\",\"" ID "\","
+#define IDS FIVE FIVE FIVE FIVE
 #define TIME "2026-01-02T03:04:05.678Z"
 
 enum queue { NO_QUEUE, QUORUM, HINTS };
@@ -26,19 +28,22 @@ static const struct flow {
     const char *exchange, *kind, *routing_key, *queue;
     enum queue queue_kind;
     bool is_confirmed;
+    // A hint names all calls of a batch that one dialer holds.
+    long calls_per_message;
     const char *type, *body;
 } flows[] = {
-    {"dial", "direct", "default", "dial.requests.default", QUORUM, true, "dial-request.v1",
+    {"dial", "direct", "default", "dial.requests.default", QUORUM, true, 1, "dial-request.v1",
      "{\"attempt_number\":1,\"call_id\":\"" ID "\",\"campaign_id\":\"" ID "\",\"claimed_at\":\"" TIME
      "\",\"contact_id\":\"" ID "\",\"due_at\":\"" TIME "\",\"expires_at\":\"" TIME "\"}"},
-    {"call.events", "direct", "call.events", "call.events", QUORUM, true, "call-event.v1",
+    {"call.events", "direct", "call.events", "call.events", QUORUM, true, 1, "call-event.v1",
      "{\"call_id\":\"" ID "\",\"event_id\":\"" ID "\",\"occurred_at\":\"" TIME
      "\",\"provider_call_id\":\"CA01989c5e7b1c7d608a3c5a3f7d2e9b10\",\"raw_status\":\"completed\","
      "\"status\":\"completed\"}"},
-    {"survey.events", "topic", "survey.completed", NULL, NO_QUEUE, true, "survey-event.v1",
+    {"survey.events", "topic", "survey.completed", NULL, NO_QUEUE, true, 1, "survey-event.v1",
      "{\"attempts\":1,\"call_id\":\"" ID "\",\"campaign_id\":\"" ID "\",\"contact_id\":\"" ID "\",\"event_id\":\"" ID
      "\",\"kind\":\"completed\",\"occurred_at\":\"" TIME "\"}"},
-    {"call.ended", "direct", "limit", "call.ended.limit", HINTS, false, "call-ended.v1", "{\"call_id\":\"" ID "\"}"},
+    {"call.ended", "direct", "limit", "call.ended.limit", HINTS, false, HINTED, "call-ended.v1",
+     "{\"call_id\":\"" ID "\",\"call_ids\":[" IDS IDS IDS "\"" ID "\"]}"},
 };
 enum { FLOWS = sizeof flows / sizeof *flows };
 
@@ -50,6 +55,10 @@ struct end {
 };
 
 static struct end publishers[FLOWS], consumers[FLOWS];
+
+static long messages(const struct end *end) {
+    return (end->options->calls + end->flow->calls_per_message - 1) / end->flow->calls_per_message;
+}
 
 static amqp_bytes_t bytes(const char *text) { return text ? amqp_cstring_bytes(text) : amqp_empty_bytes; }
 
@@ -136,7 +145,7 @@ static void await_confirm(amqp_connection_state_t connection, const struct flow 
 static void *publish(void *argument) {
     struct end *end = argument;
     const struct flow *flow = end->flow;
-    char id[40], trace[64];
+    char id[48], trace[80];
     amqp_table_entry_t header = entry("traceparent", trace);
     amqp_basic_properties_t properties = {
         ._flags = AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_TYPE_FLAG
@@ -148,10 +157,10 @@ static void *publish(void *argument) {
         .timestamp = (uint64_t)time(NULL),
         .app_id = bytes("call-scheduler"),
     };
-    struct confirms confirms = {calloc((size_t)end->options->calls + 1, 1), 1, 0};
+    struct confirms confirms = {calloc((size_t)messages(end) + 1, 1), 1, 0};
     long published = 0;
-    while (published < end->options->calls || (flow->is_confirmed && confirms.settled < (uint64_t)published)) {
-        bool may_publish = published < end->options->calls
+    while (published < messages(end) || (flow->is_confirmed && confirms.settled < (uint64_t)published)) {
+        bool may_publish = published < messages(end)
             && (!flow->is_confirmed || (uint64_t)published - confirms.settled < WINDOW);
         if (!may_publish) {
             await_confirm(end->connection, flow, &confirms);
@@ -174,11 +183,11 @@ static void *publish(void *argument) {
 
 static void *consume(void *argument) {
     struct end *end = argument;
-    for (long received = 1; received <= end->options->calls; received++) {
+    for (long received = 1; received <= messages(end); received++) {
         amqp_envelope_t envelope;
         amqp_maybe_release_buffers(end->connection);
         check(amqp_consume_message(end->connection, &envelope, NULL, 0), end->flow->queue);
-        bool is_due = received % ACK_EVERY == 0 || received == end->options->calls;
+        bool is_due = received % ACK_EVERY == 0 || received == messages(end);
         if (is_due && amqp_basic_ack(end->connection, 1, envelope.delivery_tag, 1) != 0)
             fail("%s: cannot ack", end->flow->queue);
         amqp_destroy_envelope(&envelope);
