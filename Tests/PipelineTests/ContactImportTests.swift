@@ -140,11 +140,25 @@ struct ContactImportTests {
                 """
             )
             let first = try RunningRole(load, environment)
-            try await eventually("it hangs behind its first checkpoint", within: .seconds(120)) {
-                try await scratch.value(
-                    "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()",
-                    as: Int.self
-                ) == 1
+            defer { first.send(SIGKILL) }
+            do {
+                try await eventually("it hangs behind its first checkpoint", within: .seconds(120)) {
+                    try await scratch.value(
+                        "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()",
+                        as: Int.self
+                    ) == 1
+                }
+            } catch {
+                let sessions = try await scratch.value(
+                    """
+                    select string_agg(concat_ws(' ', state, wait_event_type, wait_event, now() - query_start, query), E'\n')
+                    from pg_stat_activity
+                    where datname = current_database()
+                    """,
+                    as: String.self
+                )
+                Issue.record("\(first.isRunning ? "it runs" : "it has ended"): \(first.log)\n\(sessions)")
+                throw error
             }
             first.send(SIGKILL)
             try await eventually("it is gone") { !first.isRunning }
