@@ -98,6 +98,11 @@ public enum Schemas {
                 name: "rests_during_calls",
                 sql: Self.text(PackageResources._015_rests_during_calls_sql)
             ),
+            Migration(
+                number: 16,
+                name: "counters",
+                sql: Self.text(PackageResources._016_counters_sql)
+            ),
         ]
     }
 

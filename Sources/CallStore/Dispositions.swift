@@ -20,17 +20,17 @@ extension CallStore {
     }
 
     /// A campaign's contacts by disposition: the strongest of what their charged attempts have brought, and what their
-    /// state says once they are completed or refused.
+    /// state says once they are completed or refused. Summed up from counters that are kept with each change.
     /// - Parameter campaign: The campaign.
     /// - Returns: The counts.
     /// - Throws: `PostgresError`.
     public func dispositions(campaign: UUID) async throws -> CampaignDispositions {
         var dispositions = CampaignDispositions()
-        let rows = try await self.client.execute(Self.countDispositions, [campaign, PermanentFailure.codes.sorted()])
+        let rows = try await self.client.execute(Self.countDispositions, [campaign])
         for index in 0..<rows.count {
             let row = rows[index]
             let rank = try row.decode(Int.self, at: 0)
-            guard let disposition = Disposition(rawValue: rank) else {
+            guard let disposition = Disposition(counted: rank) else {
                 throw StoreError(code: .schemaMismatch, message: "disposition \(rank) is unknown here")
             }
             let count = try row.decode(Int.self, at: 3)
@@ -43,24 +43,17 @@ extension CallStore {
         return dispositions
     }
 
-    /// The ``Disposition`` of an attempt `a` that is over and was charged; `$2` are the codes of ``PermanentFailure``.
-    static let dispositionOfAttempt = """
-        case
-            when a.ended_at is null or not a.counted then null
-            when a.outcome = 'completed' then 1
-            when a.outcome = 'refused' then 2
-            when a.outcome = 'answering_machine' and a.answered_by is distinct from 'fax' then 3
-            when a.outcome = 'answering_machine' then 4
-            when a.outcome = 'failed' and a.error_code = any ($2::text[]) then 5
-            when a.outcome = 'no_answer' then 6
-            when a.outcome = 'busy' then 7
-            else 8
-        end
-        """
+    /// The ``Disposition`` of an attempt `a` as it is counted, null unless it is over and was charged.
+    static let dispositionOfAttempt =
+        "attempt_disposition(a.outcome, a.counted, a.answered_by, a.error_code, a.survey_outcome)"
 
-    /// The ``Disposition`` of a contact `c` whose attempts' smallest is `b.disposition`.
+    /// The ``Disposition`` of a contact, or of a sum of contacts, `c`, as it is counted.
     static let dispositionOfContact = """
-        coalesce(case c.state when 'completed' then 1 when 'refused' then 2 end, b.disposition, 9)
+        (case c.state
+            when 'completed' then least(c.disposition, 1)
+            when 'refused' then 2
+            else c.disposition
+        end)
         """
 
     /// Whether nothing more will come of a contact `c` of the campaign `k`.
@@ -72,19 +65,22 @@ extension CallStore {
     private static let countDispositions = PostgresStatement(
         name: "count_dispositions",
         """
-        with best as (
-            select a.contact_id, min(\(CallStore.dispositionOfAttempt)) as disposition,
-                bool_or(a.survey_outcome is not distinct from 'completed') as is_reported
-            from call_attempts a
-            where a.campaign_id = $1
-            group by a.contact_id)
-        select \(CallStore.dispositionOfContact)::bigint, \(CallStore.contactIsFinal),
-            coalesce(b.is_reported, false), count(*)
-        from contacts c
+        select \(CallStore.dispositionOfContact)::bigint,
+            c.state in ('completed', 'refused', 'excluded')
+                or c.state <> 'in_progress' and (not c.is_waiting or k.status in ('completed', 'cancelled')),
+            c.disposition = 0, sum(c.contacts)::bigint
+        from contact_counts c
         join campaigns k on k.id = c.campaign_id
-        left join best b on b.contact_id = c.id
         where c.campaign_id = $1
         group by 1, 2, 3
+        having sum(c.contacts) <> 0
         """
     )
+}
+
+extension Disposition {
+    /// From the database, which counts interviews that were reported apart from those that only the provider tells of: as 0.
+    init?(counted rank: Int) {
+        self.init(rawValue: max(1, rank))
+    }
 }

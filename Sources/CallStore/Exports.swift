@@ -50,12 +50,11 @@ extension CallStore {
         pageSize: Int = 2000,
         _ body: ([[String]]) async throws -> Void
     ) async throws {
-        let codes = PermanentFailure.codes.sorted()
         try await self.client.withTransaction(isolation: .repeatableRead) { connection in
             var last = ""
             while true {
                 let statement = export == .contacts ? Self.contactPage : Self.attemptExportPage
-                let rows = try await connection.execute(statement, [campaign, codes, last, pageSize])
+                let rows = try await connection.execute(statement, [campaign, last, pageSize])
                 guard rows.count > 0 else { return }
                 last = try rows[rows.count - 1].decode(String.self, at: 0)
                 let disposition = export.columns.firstIndex(of: "disposition")
@@ -63,7 +62,7 @@ extension CallStore {
                     try rows.map { row in
                         var fields = try row.decode([String].self, at: 1)
                         if let disposition, let rank = Int(fields[disposition]) {
-                            fields[disposition] = Disposition(rawValue: rank)?.code ?? ""
+                            fields[disposition] = Disposition(counted: rank)?.code ?? ""
                         }
                         return fields
                     }
@@ -93,13 +92,9 @@ extension CallStore {
         ]))
         from contacts c
         join campaigns k on k.id = c.campaign_id
-        left join lateral (
-            select min(\(CallStore.dispositionOfAttempt)) as disposition
-            from call_attempts a
-            where a.phone_number = c.phone_number and a.contact_id = c.id) b on true
-        where c.campaign_id = $1 and c.phone_number > $3
+        where c.campaign_id = $1 and c.phone_number > $2
         order by c.phone_number
-        limit $4
+        limit $3
         """
     )
 
@@ -108,16 +103,16 @@ extension CallStore {
         """
         select a.id::text, \(CallStore.texts([
             "a.call_id::text", "a.contact_id::text", "c.external_contact_id", "a.phone_number",
-            "a.attempt_number::text", "a.status", "a.outcome", "(\(CallStore.dispositionOfAttempt))::text",
+            "a.attempt_number::text", "a.status", "a.outcome", "\(CallStore.dispositionOfAttempt)::text",
             "a.survey_outcome", "a.answered_by", "a.counted::text", CallStore.time("a.started_at"),
             CallStore.time("a.placed_at"), CallStore.time("a.answered_at"), CallStore.time("a.ended_at"),
             "a.error_code", "a.provider_call_id", "a.provider_raw_status", "a.dialer_id", "a.policy",
         ]))
         from call_attempts a
         left join contacts c on c.id = a.contact_id
-        where a.campaign_id = $1 and a.id > coalesce(nullif($3, '')::bigint, 0)
+        where a.campaign_id = $1 and a.id > coalesce(nullif($2, '')::bigint, 0)
         order by a.id
-        limit $4
+        limit $3
         """
     )
 }

@@ -36,6 +36,20 @@ extension CallStore {
     /// - Throws: ``StoreError`` with code `schemaMismatch` when an applied migration was edited or is unknown here;
     ///   `PostgresError` when a script fails, in which case nothing has changed.
     public func migrate(_ migrations: [Schemas.Migration] = Schemas.migrations) async throws -> [AppliedMigration] {
+        // Roles that go on working hold tables in orders of their own: the server ends a deadlock with one of us.
+        for _ in 1..<Self.deadlocksBorne {
+            do {
+                return try await self.migrateOnce(migrations)
+            } catch let error as PostgresError where error.sqlState == "40P01" {
+                self.logger.notice("The migration met roles at work and starts again")
+            }
+        }
+        return try await self.migrateOnce(migrations)
+    }
+
+    private static let deadlocksBorne = 10
+
+    private func migrateOnce(_ migrations: [Schemas.Migration]) async throws -> [AppliedMigration] {
         let applied = try await self.client.withTransaction { connection -> [AppliedMigration] in
             try await connection.execute(Self.migrationLock)
             try await connection.executeScript(Self.migrationTable)

@@ -49,6 +49,8 @@ extension CallStore {
                         'infinity')
                 end,
                 last_outcome = e.outcome,
+                disposition = least(c.disposition, attempt_disposition(
+                    e.outcome, e.counted, e.answered_by, e.error_code, e.survey_outcome)),
                 prior_state = null,
                 call_id = case when c.call_id = e.call_id or c.prior_state is not null then null else c.call_id end,
                 lease_until = case
@@ -139,6 +141,7 @@ extension CallStore {
             from merged m
             where a.id = m.id
             returning a.call_id, a.contact_id, a.campaign_id, a.dialer_id, a.ended_at, a.outcome, a.phone_number,
+                a.counted, a.answered_by, a.error_code, a.survey_outcome,
                 extract(epoch from a.answered_at - a.ringing_at)::float8 as ring_seconds, m.is_stronger, m.old_outcome, m.is_permanent)
         \(CallStore.settleContacts)
         select p.call_id, p.dialer_id, p.ended_at is not null, p.is_stronger,

@@ -67,7 +67,7 @@ extension CallStore {
             from merged m
             where a.id = m.id and a.call_id = any ($1::uuid[])
             returning a.call_id, a.contact_id, a.campaign_id, a.dialer_id, a.ended_at, a.outcome, a.phone_number,
-                a.survey_outcome, m.is_stronger, m.old_outcome, false as is_permanent)
+                a.counted, a.answered_by, a.error_code, a.survey_outcome, m.is_stronger, m.old_outcome, false as is_permanent)
         \(CallStore.settleContacts)
         select p.call_id, p.dialer_id, p.ended_at is not null, p.is_stronger,
             case when p.ended_at is not null and p.outcome is distinct from p.old_outcome then p.outcome end,

@@ -146,6 +146,7 @@ public final class Selector: Service {
                 metadata: .keys([.count: summary.expiredLeases])
             )
         }
+        try await self.store.mergeCounts()
         let orphans = try await self.store.orphanedAttempts()
         guard !orphans.isEmpty else { return }
         for trunk in Set(orphans.map(\.trunk)) { try await self.declare(trunk: trunk) }

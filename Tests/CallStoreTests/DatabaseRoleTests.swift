@@ -116,6 +116,8 @@ struct DatabaseRoleTests {
                 (1, "select * from survey_events"), (1, "insert into survey_events (kind) select 'completed'"),
                 (1, "select * from suppressed_numbers"), (1, "truncate contacts"), (1, "drop table contacts"),
                 (1, "alter table contacts disable trigger all"), (1, "create table t (i int)"),
+                (1, "insert into contact_counts select * from contact_counts"), (1, "delete from attempt_counts"),
+                (2, "update attempt_counts set attempts = 0"),
                 (2, "select email from contacts"), (2, "delete from exclusion_list_entries"),
                 (2, "update campaigns set status = 'running'"), (2, "update contacts set attempts_count = 0"),
                 (3, "select phone_number from contacts"), (3, "select * from call_attempts"),
@@ -185,6 +187,7 @@ struct DatabaseRoleTests {
         #expect(claim.requests.count == 2)
         try await store.revertClaims(claim.requests.map(\.callID), contacts: claim.requests.map(\.contactID))
         _ = try await store.sweepExpiredClaims()
+        try await store.mergeCounts()
         _ = try await store.orphanedAttempts()
         _ = try await store.completeIfExhausted(campaign: campaign)
         try await store.ping()

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CallStore
+import Postgres
 import Schemas
+import TestBasics
 import TestSupport
 import Testing
 
@@ -43,6 +45,41 @@ struct MigrationTests {
             #expect(error?.code == .schemaMismatch)
             #expect(error?.message.contains("was edited") == true)
         }
+    }
+
+    @Test("a migration that meets a role in a deadlock starts again")
+    func deadlock() async throws {
+        try await Scratch.run(isMigrated: false) { scratch in
+            _ = try await scratch.store.migrate(Schemas.migrations.filter { $0.number < 16 })
+            let name = try await scratch.value("select current_database()::text", as: String.self)
+            // The server ends the one that asks first why it waits: here the migration, after four seconds.
+            try await scratch.execute("alter database \(name) set deadlock_timeout to '4s'")
+            let client = PostgresClient(
+                configuration: try PostgresConfiguration(uri: scratch.databaseURL),
+                logger: scratch.logger
+            )
+            let store = CallStore(client: client, logger: scratch.logger)
+            let migration = Task<Int, any Error> {
+                try await eventually("a role is at work") { try await Self.locks(scratch, isGranted: true) == 1 }
+                return try await store.migrate().count
+            }
+            try await scratch.client.withTransaction { connection in
+                try await connection.execute(.init("set local deadlock_timeout to '1min'", prepared: false))
+                try await connection.execute(.init("lock table call_attempts in row exclusive mode", prepared: false))
+                try await eventually("the migration waits") { try await Self.locks(scratch, isGranted: false) == 1 }
+                try await connection.execute(.init("lock table contacts in row exclusive mode", prepared: false))
+            }
+            #expect(try await migration.value == Schemas.migrations.count - 15)
+            await client.close()
+        }
+    }
+
+    private static func locks(_ scratch: Scratch, isGranted: Bool) async throws -> Int {
+        try await scratch.value(
+            "select count(*) from pg_locks where granted = $1 and relation = 'call_attempts'::regclass",
+            [isGranted],
+            as: Int.self
+        )
     }
 
     @Test("a migration that fails leaves nothing behind")

@@ -82,6 +82,7 @@ struct ClusterTests {
         try await eventually("all reports are taken", within: .seconds(60)) {
             try await house.broker.queueStatus(CallTopology.callEvents).messagesReady == 0
         }
+        #expect(try await house.miscounts() == nil)
         let witnesses = try await house.witnesses(poison: [])
         for violation in Checker(witnesses).violations().prefix(20) {
             Issue.record("\(violation)\n\(violation.callID.map { witnesses.history(of: $0) } ?? "")")

@@ -177,4 +177,7 @@ final class FaultHouse: Sendable {
         let result = try await self.client.execute(PostgresStatement(sql, prepared: false), [])
         return try result.first?.decode(Int.self, at: 0) ?? 0
     }
+
+    /// Where the counters of reports differ from the rows; nil where they agree.
+    func miscounts() async throws -> String? { try await Counters.differences(in: self.client) }
 }

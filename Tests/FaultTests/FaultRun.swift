@@ -180,6 +180,7 @@ struct FaultRun: Sendable {
         try await eventually("all reports are taken", within: .seconds(60)) {
             try await self.house.broker.queueStatus("call.events").messagesReady == 0
         }
+        #expect(try await self.house.miscounts() == nil, "seed \(self.seed): reports do not say what the rows do")
         let witnesses = try await self.house.witnesses(poison: outside.poison)
         let violations = Checker(witnesses).violations()
         for violation in violations.prefix(20) {

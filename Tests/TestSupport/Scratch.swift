@@ -57,7 +57,11 @@ public struct Scratch: Sendable {
         let outcome: Swift.Result<Result, any Error>
         do {
             if isMigrated { _ = try await scratch.store.migrate() }
-            outcome = .success(try await body(scratch))
+            let result = try await body(scratch)
+            if isMigrated, let differences = try await Counters.differences(in: client) {
+                throw MiscountError(description: differences)
+            }
+            outcome = .success(result)
         } catch {
             outcome = .failure(error)
         }

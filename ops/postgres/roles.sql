@@ -39,6 +39,7 @@ grant select (id, campaign_id, phone_number, has_prior_consent, state, prior_sta
 grant update (state, prior_state, call_id, lease_until, next_attempt_at, excluded_reason) on contacts
     to call_scheduler_selector;
 grant update (deadline_at) on call_attempts to call_scheduler_selector;
+grant select, insert, delete on contact_counts, attempt_counts to call_scheduler_selector;
 
 -- Makes attempts, and pauses a campaign or a trunk that the provider refuses for good.
 grant select on campaigns, trunks, campaign_strata, regions, call_attempts, exclusion_list_entries, campaign_exclusions
@@ -62,8 +63,9 @@ grant update (report_rank, status, provider_call_id, placed_at, answered_by, rin
     counted, error_code, provider_raw_status, survey_outcome, survey_reported_at) on call_attempts
     to call_scheduler_recorder;
 grant select (id, campaign_id, external_contact_id, phone_number, time_zone, state, prior_state, call_id, lease_until,
-    attempts_count, next_attempt_at, stratum_id, day_part_attempts) on contacts to call_scheduler_recorder;
-grant update (state, prior_state, call_id, lease_until, next_attempt_at, last_outcome, excluded_reason) on contacts
+    attempts_count, next_attempt_at, stratum_id, day_part_attempts, disposition) on contacts to call_scheduler_recorder;
+grant update (state, prior_state, call_id, lease_until, next_attempt_at, last_outcome, excluded_reason, disposition)
+    on contacts
     to call_scheduler_recorder;
 grant insert (kind, call_id, contact_id, campaign_id, external_contact_id, attempts, occurred_at) on survey_events
     to call_scheduler_recorder;
