@@ -54,7 +54,8 @@ struct RoleProcess {
         let name = roles.count == 1 ? roles.first.map(\.rawValue) ?? "all" : "all"
         var settings = try await common.settings()
         let (level, format) = settings.logging()
-        let database = settings.database(applicationName: "call-scheduler/\(name)")
+        var database = settings.database(applicationName: "call-scheduler/\(name)")
+        database?.sessionSettings = CallStore.sessionSettings
         let broker = settings.broker()
         let needsProvider = roles.contains(.dialer) || roles.contains(.webhooks)
         let provider = needsProvider ? settings.provider() : nil

@@ -13,6 +13,8 @@ public struct PostgresConfiguration: Sendable {
     public var connectTimeout: Duration = .seconds(10)
     /// The server's `statement_timeout`; with it, a server that does not answer at all is given up five seconds later.
     public var statementTimeout: Duration?
+    /// Settings of the server for each session, e.g. `["jit": "off"]`; values are single words.
+    public var sessionSettings: [String: String] = [:]
     /// How long a caller waits for a connection, reconnecting included.
     public var acquireTimeout: Duration = .seconds(30)
 
@@ -51,9 +53,11 @@ public struct PostgresConfiguration: Sendable {
         merged.merge(self.options) { _, given in given }
         merged["application_name"] = self.applicationName
         merged["client_encoding"] = "UTF8"
-        if let statementTimeout {
-            let setting = "-c statement_timeout=\(max(1, statementTimeout.milliseconds))"
-            merged["options"] = [merged["options"], setting].compactMap(\.self).joined(separator: " ")
+        var settings = self.sessionSettings
+        if let statementTimeout { settings["statement_timeout"] = String(max(1, statementTimeout.milliseconds)) }
+        if !settings.isEmpty {
+            let options = settings.sorted { $0.key < $1.key }.map { "-c \($0.key)=\($0.value)" }
+            merged["options"] = ([merged["options"]].compactMap(\.self) + options).joined(separator: " ")
         }
         return merged.map { ($0.key, $0.value) }
     }

@@ -103,11 +103,16 @@ struct ProviderAPI: Sendable {
         next.queryItems =
             query.filter { $0.key != "Page" }.map { URLQueryItem(name: String($0.key), value: String($0.value)) }
             + [URLQueryItem(name: "Page", value: String(page + 1))]
-        let body: [String: Any] = [
-            "calls": Array(items), "page": page, "page_size": size, "uri": request.uri.string,
-            "next_page_uri": hasMore ? (next.string ?? "") as Any : NSNull() as Any,
-        ]
-        return try Self.json(body, status: .ok)
+        return try Self.json(
+            CallPage(
+                calls: Array(items),
+                page: page,
+                pageSize: size,
+                uri: request.uri.string,
+                nextPageURI: hasMore ? next.string ?? "" : nil
+            ),
+            status: .ok
+        )
     }
 
     // MARK: Hang up
@@ -128,7 +133,7 @@ struct ProviderAPI: Sendable {
 
     // MARK: Parts
 
-    private func resource(_ call: LedgerCall) -> [String: Any] {
+    private func resource(_ call: LedgerCall) -> CallResource {
         let sid = call.sid ?? ""
         let account = self.configuration.accountSID
         let base = "/2010-04-01/Accounts/\(account)/Calls/\(sid)"
@@ -137,19 +142,20 @@ struct ProviderAPI: Sendable {
             call.endedAt.map { Int($0.timeIntervalSince(answered).rounded(.up)) }
         }
         let queued = (call.startedAt ?? Date()).timeIntervalSince(call.requestedAt)
-        return [
+        let fields: [String: String?] = [
             "sid": sid, "account_sid": account, "to": call.to, "to_formatted": call.to, "from": call.from,
             "from_formatted": call.from, "status": call.status, "direction": "outbound-api",
             "api_version": "2010-04-01", "date_created": InternetTime.text(call.requestedAt),
             "date_updated": InternetTime.text(call.endedAt ?? call.requestedAt),
-            "start_time": call.startedAt.map { InternetTime.text($0) } ?? NSNull(),
-            "end_time": call.endedAt.map { InternetTime.text($0) } ?? NSNull(),
-            "duration": isOver ? String(seconds ?? 0) : NSNull(), "answered_by": call.answeredBy ?? NSNull(),
-            "queue_time": String(Int(max(0, queued) * 1000)), "price": NSNull(), "price_unit": "USD",
-            "parent_call_sid": NSNull(), "phone_number_sid": NSNull(), "group_sid": NSNull(),
-            "forwarded_from": NSNull(), "caller_name": NSNull(), "annotation": NSNull(), "trunk_sid": "",
-            "uri": base + ".json", "subresource_uris": ["events": base + "/Events.json"],
+            "start_time": call.startedAt.map { InternetTime.text($0) },
+            "end_time": call.endedAt.map { InternetTime.text($0) },
+            "duration": isOver ? String(seconds ?? 0) : nil, "answered_by": call.answeredBy,
+            "queue_time": String(Int(max(0, queued) * 1000)), "price": nil, "price_unit": "USD",
+            "parent_call_sid": nil, "phone_number_sid": nil, "group_sid": nil,
+            "forwarded_from": nil, "caller_name": nil, "annotation": nil, "trunk_sid": "",
+            "uri": base + ".json",
         ]
+        return CallResource(fields: fields, subresources: ["events": base + "/Events.json"])
     }
 
     private func isAuthorized(_ request: Request) -> Bool {
@@ -178,12 +184,13 @@ struct ProviderAPI: Sendable {
         )
     }
 
-    private static func json(_ object: [String: Any], status: HTTPResponse.Status) throws -> Response {
-        let data = try JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
+    private static func json(_ value: some Encodable, status: HTTPResponse.Status) throws -> Response {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .withoutEscapingSlashes
         return Response(
             status: status,
             headers: [.contentType: "application/json"],
-            body: .init(byteBuffer: ByteBuffer(bytes: data))
+            body: .init(byteBuffer: ByteBuffer(bytes: try encoder.encode(value)))
         )
     }
 

@@ -27,6 +27,7 @@ struct ServerOptions: ParsableArguments {
     func client() throws -> PostgresClient {
         var configuration = try PostgresConfiguration(uri: self.databaseURL)
         configuration.applicationName = "bench-roles"
+        configuration.sessionSettings = CallStore.sessionSettings
         configuration.maximumConnections = self.databaseConnections
         return PostgresClient(configuration: configuration, logger: Self.logger)
     }
