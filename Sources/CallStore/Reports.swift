@@ -167,7 +167,7 @@ extension CallStore {
         with merged as (
             delete from contact_counts
             where (select pg_try_advisory_xact_lock(16, 1)) and campaign_id in (
-                select campaign_id from contact_counts group by campaign_id having count(*) > 200)
+                select campaign_id from contact_counts group by campaign_id having count(*) > 1000)
             returning campaign_id, state, is_waiting, disposition, contacts)
         insert into contact_counts (campaign_id, state, is_waiting, disposition, contacts)
         select campaign_id, state, is_waiting, disposition, sum(contacts)
@@ -183,7 +183,7 @@ extension CallStore {
         with merged as (
             delete from attempt_counts
             where (select pg_try_advisory_xact_lock(16, 2)) and campaign_id in (
-                select campaign_id from attempt_counts group by campaign_id having count(*) > 200)
+                select campaign_id from attempt_counts group by campaign_id having count(*) > 1000)
             returning campaign_id, outcome, counted, attempts)
         insert into attempt_counts (campaign_id, outcome, counted, attempts)
         select campaign_id, outcome, counted, sum(attempts)

@@ -73,6 +73,8 @@ struct PlaceRequest: Sendable {
     }
 
     private static func isE164(_ text: String) -> Bool {
-        text.wholeMatch(of: /\+[1-9][0-9]{6,14}/) != nil
+        let digits = text.utf8.dropFirst()
+        return text.hasPrefix("+") && 7...15 ~= digits.count && digits.first != UInt8(ascii: "0")
+            && digits.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
     }
 }

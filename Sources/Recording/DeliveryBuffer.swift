@@ -10,7 +10,7 @@ import NIOConcurrencyHelpers
 final class DeliveryBuffer: Sendable {
     private struct State {
         var deliveries: Deque<AMQPDelivery> = []
-        var waiters: [CheckedContinuation<Void, Never>] = []
+        var waiters: [(atLeast: Int, continuation: CheckedContinuation<Void, Never>)] = []
         var isFinished = false
     }
 
@@ -19,7 +19,8 @@ final class DeliveryBuffer: Sendable {
     func append(_ delivery: AMQPDelivery) {
         let waiter = self.state.withLockedValue { state in
             state.deliveries.append(delivery)
-            return state.waiters.popLast()
+            let index = state.waiters.firstIndex { $0.atLeast <= state.deliveries.count }
+            return index.map { state.waiters.remove(at: $0).continuation }
         }
         waiter?.resume()
     }
@@ -31,14 +32,18 @@ final class DeliveryBuffer: Sendable {
             defer { state.waiters.removeAll() }
             return state.waiters
         }
-        for waiter in waiters { waiter.resume() }
+        for waiter in waiters { waiter.continuation.resume() }
     }
 
     /// Waits for deliveries.
-    /// - Returns: Up to `limit` of them in order; nil when no more come.
-    func take(limit: Int) async -> [AMQPDelivery]? {
+    /// - Parameters:
+    ///   - atLeast: Waits for so many, unless no more come; 1 or more.
+    ///   - limit: Takes no more than this.
+    /// - Returns: The oldest, in order; nil when no more come.
+    func take(atLeast: Int, limit: Int) async -> [AMQPDelivery]? {
         while true {
             let (batch, isFinished) = self.state.withLockedValue { state in
+                guard state.isFinished || state.deliveries.count >= atLeast else { return ([AMQPDelivery](), false) }
                 let batch = Array(state.deliveries.prefix(limit))
                 state.deliveries.removeFirst(batch.count)
                 return (batch, state.isFinished)
@@ -47,8 +52,8 @@ final class DeliveryBuffer: Sendable {
             if isFinished { return nil }
             await withCheckedContinuation { continuation in
                 let resumesNow = self.state.withLockedValue { state in
-                    if state.isFinished || !state.deliveries.isEmpty { return true }
-                    state.waiters.append(continuation)
+                    if state.isFinished || state.deliveries.count >= atLeast { return true }
+                    state.waiters.append((atLeast, continuation))
                     return false
                 }
                 if resumesNow { continuation.resume() }

@@ -68,11 +68,13 @@ public final class OutcomeRecorder: Service {
                 }
             }
             group.addTask { await self.publishOutbox() }
-            // Two at a time, so that the database works while the broker confirms.
+            // Two at a time, so that the database works while the broker confirms; the second only when many wait, because a
+            // few batches of many reports cost less than many of few.
+            let limit = self.configuration.batchSize
             await withTaskGroup(of: Void.self) { recorders in
-                for _ in 0..<2 {
+                for atLeast in [1, (limit + 1) / 2] {
                     recorders.addTask {
-                        while let batch = await buffer.take(limit: self.configuration.batchSize) {
+                        while let batch = await buffer.take(atLeast: atLeast, limit: limit) {
                             await self.handle(batch)
                         }
                     }

@@ -52,7 +52,7 @@ struct PlacingTests {
                         "https://calls.example.org/v1/callbacks/twilio?call_id=\(callID.lowercased)#rc=5&rp=all",
                     ],
                     ["StatusCallbackMethod", "POST"],
-                    ["StatusCallbackEvent", "initiated"], ["StatusCallbackEvent", "ringing"],
+                    ["StatusCallbackEvent", "ringing"],
                     ["StatusCallbackEvent", "answered"], ["StatusCallbackEvent", "completed"],
                     ["Timeout", "30"], ["TimeLimit", "600"], ["MachineDetection", "Enable"],
                 ]

@@ -61,6 +61,7 @@ struct FormFields: Sendable, Equatable {
 
     private static func decode(_ bytes: some Collection<UInt8>) -> [UInt8] {
         let bytes = [UInt8](bytes)
+        guard bytes.contains(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: "+") }) else { return bytes }
         var result: [UInt8] = []
         result.reserveCapacity(bytes.count)
         var index = 0

@@ -74,7 +74,7 @@ public struct TwilioProvider: TelephonyProvider {
             ("StatusCallback", self.statusCallbackURL(request)),
             ("StatusCallbackMethod", "POST"),
         ]
-        form += ["initiated", "ringing", "answered", "completed"].map { ("StatusCallbackEvent", $0) }
+        form += ["ringing", "answered", "completed"].map { ("StatusCallbackEvent", $0) }
         form.append(("Timeout", String(request.ringTimeout.components.seconds)))
         form.append(("TimeLimit", String(request.maximumCallDuration.components.seconds)))
         if request.detectsMachines { form.append(("MachineDetection", "Enable")) }
