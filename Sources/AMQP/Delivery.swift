@@ -8,9 +8,9 @@ public struct AMQPDelivery: Sendable {
     /// The message.
     public private(set) var message: AMQPMessage
     /// The exchange it was published to.
-    public let exchange: String
+    public private(set) var exchange: String
     /// The routing key it was published with.
-    public let routingKey: String
+    public private(set) var routingKey: String
     /// Whether it was handed out before. False proves nothing.
     public let redelivered: Bool
     /// Its number on its channel.
@@ -20,10 +20,13 @@ public struct AMQPDelivery: Sendable {
     /// Whether its channel still lives. Once it does not, the broker hands the message out again.
     public var isValid: Bool { self.channel.isValid }
 
-    /// The delivery without the message's body, for whoever has read it and holds the delivery for long.
-    public var withoutBody: AMQPDelivery {
+    /// The delivery with nothing of the message but its headers, for whoever has read it and holds the delivery for long.
+    public var withHeadersOnly: AMQPDelivery {
         var delivery = self
-        delivery.message.body = []
+        delivery.message = AMQPMessage(body: [])
+        delivery.message.headers = self.message.headers
+        delivery.exchange = ""
+        delivery.routingKey = ""
         return delivery
     }
 

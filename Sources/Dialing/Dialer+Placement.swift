@@ -172,7 +172,7 @@ extension Dialer {
             startedInstant: start,
             deadline: start + limit,
             placement: .unknown,
-            delivery: delivery.withoutBody,
+            delivery: delivery.withHeadersOnly,
             nextCheck: start + details.ringTimeout + self.configuration.margin
         )
         // Held from before the request is sent: the call may end before the answer is read.

@@ -29,7 +29,7 @@ extension Dialer {
                 startedInstant: now - age,
                 deadline: now + left,
                 placement: attempt.providerCallID.map { .known($0) } ?? .unknown,
-                delivery: delivery?.withoutBody,
+                delivery: delivery?.withHeadersOnly,
                 nextCheck: now + .seconds(5)
             )
         )

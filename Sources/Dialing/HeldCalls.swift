@@ -7,30 +7,41 @@ import NIOConcurrencyHelpers
 
 /// The calls that a dialer watches. A struct each and one loop for all: no task sleeps for a held call.
 final class HeldCalls: Sendable {
-    private let calls = NIOLockedValueBox<[UUID: HeldCall]>([:])
+    /// On the heap one by one: a table that grows doubles, and is a third empty.
+    private indirect enum Entry: Sendable {
+        case held(HeldCall)
+
+        var call: HeldCall {
+            switch self {
+            case .held(let call): call
+            }
+        }
+    }
+
+    private let calls = NIOLockedValueBox<[UUID: Entry]>([:])
 
     var count: Int { self.calls.withLockedValue { $0.count } }
 
     var callIDs: [UUID] { self.calls.withLockedValue { Array($0.keys) } }
 
     func insert(_ call: HeldCall) {
-        self.calls.withLockedValue { $0[call.callID] = call }
+        self.calls.withLockedValue { $0[call.callID] = .held(call) }
     }
 
     func remove(_ callID: UUID) -> HeldCall? {
-        self.calls.withLockedValue { $0.removeValue(forKey: callID) }
+        self.calls.withLockedValue { $0.removeValue(forKey: callID)?.call }
     }
 
     /// Removes those that are held.
     func remove(_ callIDs: [UUID]) -> [HeldCall] {
-        self.calls.withLockedValue { calls in callIDs.compactMap { calls.removeValue(forKey: $0) } }
+        self.calls.withLockedValue { calls in callIDs.compactMap { calls.removeValue(forKey: $0)?.call } }
     }
 
     func update(_ callID: UUID, _ change: (inout HeldCall) -> Void) {
         self.calls.withLockedValue { calls in
-            guard var call = calls[callID] else { return }
+            guard var call = calls[callID]?.call else { return }
             change(&call)
-            calls[callID] = call
+            calls[callID] = .held(call)
         }
     }
 
@@ -38,10 +49,10 @@ final class HeldCalls: Sendable {
     /// - Returns: What became of it.
     func attach(_ delivery: AMQPDelivery, to callID: UUID) -> Attachment {
         self.calls.withLockedValue { calls in
-            guard var call = calls[callID] else { return .notHeld }
+            guard var call = calls[callID]?.call else { return .notHeld }
             if let present = call.delivery, present.isValid { return .duplicate }
-            call.delivery = delivery.withoutBody
-            calls[callID] = call
+            call.delivery = delivery.withHeadersOnly
+            calls[callID] = .held(call)
             return .attached
         }
     }
@@ -56,13 +67,13 @@ final class HeldCalls: Sendable {
 
     /// The calls about which the provider should be asked now.
     func due(now: ContinuousClock.Instant) -> [HeldCall] {
-        self.calls.withLockedValue { calls in calls.values.filter { $0.nextCheck <= now } }
+        self.calls.withLockedValue { calls in calls.values.lazy.map(\.call).filter { $0.nextCheck <= now } }
     }
 
     /// The calls young enough to be still queued or ringing.
     func maybeUnanswered(now: ContinuousClock.Instant) -> [UUID] {
         self.calls.withLockedValue { calls in
-            calls.values
+            calls.values.lazy.map(\.call)
                 .filter { $0.startedInstant + $0.ringTimeout + .seconds(120) > now }
                 .map(\.callID)
         }
@@ -70,13 +81,13 @@ final class HeldCalls: Sendable {
 
     /// The message of a held call, when it has come.
     func delivery(of callID: UUID) -> AMQPDelivery? {
-        self.calls.withLockedValue { $0[callID]?.delivery }
+        self.calls.withLockedValue { $0[callID]?.call.delivery }
     }
 
     /// The provider's id of a held call, when known.
     func providerCallID(of callID: UUID) -> String? {
         self.calls.withLockedValue { calls in
-            if case .known(let id)? = calls[callID]?.placement { id } else { nil }
+            if case .known(let id)? = calls[callID]?.call.placement { id } else { nil }
         }
     }
 }

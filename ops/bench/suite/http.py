@@ -46,7 +46,7 @@ def wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
 
 def measure(bench: Bench) -> None:
     """The five processes of a rehearsal."""
-    contacts = bench.pick(20_000, 1_000)
+    contacts = bench.pick(30_000, 1_000)
     scenario = bench.work / "instant.json"
     scenario.write_text(json.dumps(SCENARIO))
     bench.report.fact("http", {"contacts": str(contacts), "callbacks": "signed, for each status"})
@@ -64,7 +64,7 @@ def once(bench: Bench, contacts: int, scenario: pathlib.Path) -> None:
         "TWILIO_BASE_URL": f"http://127.0.0.1:{provider}", "WEBHOOK_PUBLIC_URL": f"http://127.0.0.1:{webhooks}",
         "WEBHOOK_PORT": str(webhooks), "WEBHOOK_REQUESTS_AT_ONCE": "10000", "WEBHOOK_REFUSALS_PER_MINUTE": "0",
         "SELECTOR_INTERVAL_SECONDS": "1", "SELECTOR_QUEUE_DEPTH": "5000", "SELECTOR_BATCH_SIZE": "500",
-        "DIALER_MAX_CONCURRENT_CALLS": "1000", "DIALER_CALLS_PER_SECOND": "10000",
+        "DIALER_MAX_CONCURRENT_CALLS": "250", "DIALER_CALLS_PER_SECOND": "10000",
     }
     with processes() as started:
         def start(*arguments: str) -> "subprocess.Popen[bytes]":
