@@ -135,8 +135,8 @@ extension Session {
         switch assembler.head {
         case .deliver(let consumerTag):
             guard let subscription = self.subscriptions[channel], subscription.tag == consumerTag else { return }
-            self.report(.delivered(1))
-            subscription.consumer.yield(Self.delivery(assembler, message, on: subscription.channel))
+            let delivery = Self.delivery(assembler, message, on: subscription.channel)
+            self.arrived.append((subscription.consumer, delivery))
         case .returned(let error):
             self.window.returned(
                 exchange: assembler.exchange,

@@ -23,6 +23,8 @@ final class Session {
     var lostConsumers: [(consumer: AMQPConsumer, retryAt: ContinuousClock.Instant)] = []
     /// For what is done thousands of times a second.
     let arena = Arena()
+    /// What has arrived and is not handed out yet.
+    var arrived: [(consumer: AMQPConsumer, delivery: AMQPDelivery)] = []
     private var nextChannel: UInt16 = 10
 
     /// A consumer on its channel.
@@ -65,6 +67,7 @@ final class Session {
 
     /// Handles all frames that have arrived. Also sends and checks heartbeats.
     func readFrames() throws(AMQPError) {
+        defer { self.handOut() }
         var frame = amqp_frame_t()
         var now = timeval(tv_sec: 0, tv_usec: 0)
         while true {
@@ -72,8 +75,17 @@ final class Session {
             if status == AMQP_STATUS_TIMEOUT.rawValue { return }
             try self.check(status, "reading")
             try self.handle(frame)
+            if self.arrived.count >= 64 { self.handOut() }
             amqp_maybe_release_buffers(self.connection)
         }
+    }
+
+    /// Together: waking a consumer for each delivery costs more than reading it.
+    private func handOut() {
+        guard !self.arrived.isEmpty else { return }
+        self.report(.delivered(self.arrived.count))
+        for (consumer, delivery) in self.arrived { consumer.yield(delivery) }
+        self.arrived.removeAll(keepingCapacity: true)
     }
 
     /// Turns a library status into an error of a broken connection.
