@@ -216,9 +216,9 @@ struct MetricsTests {
             "call_scheduler_selector_queue_ready{trunk=\"default\"} 0",
             "call_scheduler_selector_campaign_claimed_total{campaign=\"test\"} 20",
             "call_scheduler_dialer_due_to_placed_seconds_count 20",
-            "call_scheduler_webhook_callback_lag_seconds_count 80", "call_scheduler_database_waiting 0",
+            "call_scheduler_webhook_callback_lag_seconds_count 60", "call_scheduler_database_waiting 0",
             "call_scheduler_broker_connected{connection=\"dialer\"} 1",
-            "call_scheduler_broker_deliveries_total{connection=\"recorder\"} 80",
+            "call_scheduler_broker_deliveries_total{connection=\"recorder\"} 60",
         ] {
             #expect(
                 lines.contains(line),
