@@ -111,6 +111,7 @@ let package = Package(
                 .embedInCode("Postgres/0014_fewer_index_entries.sql"),
                 .embedInCode("Postgres/0015_rests_during_calls.sql"),
                 .embedInCode("Postgres/0016_counters.sql"),
+                .embedInCode("Postgres/0017_calls_in_the_cap.sql"),
                 .embedInCode("Messages/dial-request.v1.json"),
                 .embedInCode("Messages/call-event.v1.json"),
                 .embedInCode("Messages/survey-event.v1.json"),

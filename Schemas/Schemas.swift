@@ -103,6 +103,11 @@ public enum Schemas {
                 name: "counters",
                 sql: Self.text(PackageResources._016_counters_sql)
             ),
+            Migration(
+                number: 17,
+                name: "calls_in_the_cap",
+                sql: Self.text(PackageResources._017_calls_in_the_cap_sql)
+            ),
         ]
     }
 

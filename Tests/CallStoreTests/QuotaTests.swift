@@ -80,6 +80,27 @@ struct QuotaTests {
         }
     }
 
+    @Test("a call to somebody who is excluded while it lasts still counts against its campaign's cap")
+    func excludedDuringCall() async throws {
+        try await Scratch.run { scratch in
+            let campaign = try await Fixtures.runningCampaign(in: scratch.store, contacts: 3) {
+                $0.maximumConcurrentCalls = 1
+            }
+            let callIDs = try await Calls.begin(scratch, try await Calls.claim(scratch, campaign, 3))
+            #expect(callIDs.count == 1)
+            let number = try await scratch.value("select phone_number from call_attempts", as: String.self)
+            try await scratch.store.addExclusions([try PhoneNumber(number)], reason: nil, source: "manual")
+            let state = try await scratch.value(
+                "select state from contacts where call_id is not null",
+                as: String.self
+            )
+            #expect(state == "excluded")
+            #expect(try await Calls.claim(scratch, campaign, 3).isEmpty)
+            try await Calls.end(scratch, callIDs, .completed)
+            #expect(try await Calls.claim(scratch, campaign, 3).count == 1)
+        }
+    }
+
     @Test("targets, of the campaign and by cell, are met and never exceeded under concurrency", arguments: 0..<3)
     func targets(seed: Int) async throws {
         try await Scratch.run { scratch in
