@@ -221,7 +221,7 @@ extension CallStore {
         with ending as materialized (
             select k.id,
                 case
-                    when k.target_completes <= (
+                    when k.target_completes is not null and k.target_completes <= (
                         select count(*)
                         from campaign_strata s
                         join contacts c on c.stratum_id = s.id and c.state = 'completed'
