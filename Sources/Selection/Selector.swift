@@ -44,6 +44,7 @@ public final class Selector: Service {
     private let metrics = SelectorMetrics()
     private let declaredTrunks = NIOLockedValueBox<Set<String>>([])
     private let fault = NIOLockedValueBox<String?>("no pass has been made yet")
+    private let nextMerge = NIOLockedValueBox(ContinuousClock.now)
 
     /// Creates a Selector.
     /// - Parameters:
@@ -117,6 +118,7 @@ public final class Selector: Service {
         for trunk in Set(campaigns.map(\.trunk)).sorted() {
             try await self.fill(trunk: trunk, with: campaigns.filter { $0.trunk == trunk }, &summary)
         }
+        try await self.mergeCounts()
         let standing = try await self.store.campaignFigures()
         self.metrics.standing(standing.campaigns, now: standing.now)
         // The queue is declared with the trunks' queues: without any, nobody has sent anything to it.
@@ -146,7 +148,6 @@ public final class Selector: Service {
                 metadata: .keys([.count: summary.expiredLeases])
             )
         }
-        try await self.store.mergeCounts()
         let orphans = try await self.store.orphanedAttempts()
         guard !orphans.isEmpty else { return }
         for trunk in Set(orphans.map(\.trunk)) { try await self.declare(trunk: trunk) }
@@ -165,6 +166,15 @@ public final class Selector: Service {
             metadata: .keys([.count: orphans.count])
         )
     }
+
+    /// Seldom, and after the claims: calls do not wait for bookkeeping.
+    private func mergeCounts() async throws {
+        guard self.nextMerge.withLockedValue({ $0 <= .now }) else { return }
+        try await self.store.mergeCounts()
+        self.nextMerge.withLockedValue { $0 = .now + Self.mergeInterval }
+    }
+
+    private static let mergeInterval = Duration.seconds(10)
 
     /// Claims until the queue is full or nothing is due: by priority, and within one priority so that lines come to be in
     /// use in proportion to the campaigns' weights.

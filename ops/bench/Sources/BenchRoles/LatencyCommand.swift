@@ -84,7 +84,7 @@ struct LatencyCommand: AsyncParsableCommand {
             with start as materialized (select clock_timestamp() + interval '5 seconds' as at)
             , spread as (
                 update contacts
-                set next_attempt_at = start.at + right(phone_number, 9)::int * make_interval(secs => 1 / $1)
+                set next_attempt_at = start.at + make_interval(secs => right(phone_number, 9)::int / $1)
                 from start)
             select at from start
             """,
