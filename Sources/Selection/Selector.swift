@@ -44,7 +44,6 @@ public final class Selector: Service {
     private let metrics = SelectorMetrics()
     private let declaredTrunks = NIOLockedValueBox<Set<String>>([])
     private let fault = NIOLockedValueBox<String?>("no pass has been made yet")
-    private let nextMerge = NIOLockedValueBox(ContinuousClock.now)
 
     /// Creates a Selector.
     /// - Parameters:
@@ -64,12 +63,24 @@ public final class Selector: Service {
 
     /// Makes a pass every interval until the process drains. A failed pass is logged and repeated.
     public func run() async throws {
+        async let _: Void = self.mergeCounts()
         while !Task.isShuttingDownGracefully, !Task.isCancelled {
             // A pass that has claimed must also publish: only the pause between passes is cut short.
             let (pause, fullTrunks) = await self.guardedPass()
             try? await cancelWhenGracefulShutdown { try await self.rest(for: pause, orUntilRoomOn: fullTrunks) }
         }
     }
+
+    /// Beside the passes: claims do not wait for bookkeeping. What fails is merged the next time.
+    private func mergeCounts() async {
+        while !Task.isCancelled {
+            try? await self.store.mergeCounts()
+            try? await Task.sleep(for: Self.mergeInterval)
+        }
+    }
+
+    /// Between two merges of the counters that the tables' triggers have added to.
+    public static let mergeInterval = Duration.seconds(10)
 
     /// Waits, but no longer than until half of a full queue is gone: its dialers are quick, and must not run dry.
     private func rest(for pause: Duration, orUntilRoomOn trunks: Set<String>) async throws {
@@ -118,7 +129,6 @@ public final class Selector: Service {
         for trunk in Set(campaigns.map(\.trunk)).sorted() {
             try await self.fill(trunk: trunk, with: campaigns.filter { $0.trunk == trunk }, &summary)
         }
-        try await self.mergeCounts()
         let standing = try await self.store.campaignFigures()
         self.metrics.standing(standing.campaigns, now: standing.now)
         // The queue is declared with the trunks' queues: without any, nobody has sent anything to it.
@@ -166,15 +176,6 @@ public final class Selector: Service {
             metadata: .keys([.count: orphans.count])
         )
     }
-
-    /// Seldom, and after the claims: calls do not wait for bookkeeping.
-    private func mergeCounts() async throws {
-        guard self.nextMerge.withLockedValue({ $0 <= .now }) else { return }
-        try await self.store.mergeCounts()
-        self.nextMerge.withLockedValue { $0 = .now + Self.mergeInterval }
-    }
-
-    private static let mergeInterval = Duration.seconds(10)
 
     /// Claims until the queue is full or nothing is due: by priority, and within one priority so that lines come to be in
     /// use in proportion to the campaigns' weights.

@@ -19,7 +19,15 @@ def measure(bench: Bench) -> None:
         command = [str(BENCH / "claim"), "--sizes", ",".join(map(str, sizes)), "--json", file.name]
         command += ["--runs", str(bench.pick(20, 5))]
         progress("claim: " + " ".join(command[1:]))
-        if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode != 0:
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            try:
+                code = process.wait()
+            except BaseException:
+                # It takes its servers down before it ends.
+                process.terminate()
+                process.wait()
+                raise
+        if code != 0:
             raise BenchError("claim has ended with an error")
         results = json.load(file)["results"]
     medians: dict[tuple[str, int, int], float] = {}

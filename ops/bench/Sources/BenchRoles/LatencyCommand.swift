@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import CallModel
+import CallStore
 import Foundation
 import Histogram
 import NIOConcurrencyHelpers
@@ -69,7 +70,15 @@ struct LatencyCommand: AsyncParsableCommand {
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
             let start = try await self.spread(house.client)
+            // As the Selector does beside its passes.
+            let merging = Task {
+                while !Task.isCancelled {
+                    try? await Task.sleep(for: Selector.mergeInterval)
+                    try? await house.store.mergeCounts()
+                }
+            }
             try await self.select(selector, log)
+            merging.cancel()
             await group.triggerGracefulShutdown()
             try await tasks.waitForAll()
             try printFigures(self.figures(log.withLockedValue { $0 }, start: start))
