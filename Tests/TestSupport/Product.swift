@@ -123,12 +123,13 @@ public final class RunningRole: Sendable {
     /// Its process id.
     public let identifier: Int32
     private let process: NIOLockedValueBox<Process>
+    private let ownsLogFile: Bool
 
     /// Starts a role.
     /// - Parameters:
     ///   - arguments: The subcommand and its arguments.
     ///   - environment: Its settings.
-    ///   - logFile: A file to append its log to; nil for one of its own.
+    ///   - logFile: A file to append its log to; nil for one of its own, which goes with this object.
     ///   - program: Another executable than the one under test.
     /// - Throws: When it cannot be started.
     public init(
@@ -140,6 +141,7 @@ public final class RunningRole: Sendable {
         let process = try Product.process(arguments, environment, program: program)
         self.name = arguments.joined(separator: " ")
         self.logFile = logFile ?? FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        self.ownsLogFile = logFile == nil
         if !FileManager.default.fileExists(atPath: self.logFile.path) {
             _ = FileManager.default.createFile(atPath: self.logFile.path, contents: nil)
         }
@@ -152,6 +154,10 @@ public final class RunningRole: Sendable {
         try process.run()
         self.identifier = process.processIdentifier
         self.process = NIOLockedValueBox(process)
+    }
+
+    deinit {
+        if self.ownsLogFile { try? FileManager.default.removeItem(at: self.logFile) }
     }
 
     /// Whether it still runs.
