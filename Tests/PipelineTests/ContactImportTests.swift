@@ -165,7 +165,10 @@ struct ContactImportTests {
             let done = try await scratch.value("select lines_done::int from contact_imports", as: Int.self)
             #expect(done > 0 && done < rows)
             try await scratch.execute(
-                "select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'"
+                """
+                select pg_terminate_backend(pid) from pg_stat_activity
+                where wait_event = 'PgSleep' and datname = current_database()
+                """
             )
             try await scratch.execute("drop trigger hang on contact_imports")
 

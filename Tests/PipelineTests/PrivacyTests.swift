@@ -144,7 +144,10 @@ struct PrivacyTests {
             }
             // A broken connection, and a number that must not be called any more.
             try await scratch.execute(
-                "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'call-scheduler/%'"
+                """
+                select pg_terminate_backend(pid) from pg_stat_activity
+                where application_name like 'call-scheduler/%' and datname = current_database()
+                """
             )
             _ = try await scratch.store.addExclusions(
                 [try Fixtures.number(contacts - 1)],
