@@ -87,6 +87,11 @@ let package = Package(
             pkgConfig: "librabbitmq",
             providers: [.apt(["librabbitmq-dev"])]
         ),
+        .systemLibrary(
+            name: "CIcal",
+            pkgConfig: "libical",
+            providers: [.apt(["libical-dev"])]
+        ),
         .target(
             name: "CPhoneNumber",
             linkerSettings: [.linkedLibrary("phonenumber"), .linkedLibrary("protobuf")]
@@ -131,6 +136,7 @@ let package = Package(
         module("Postgres", ["CLibPQ", logging, locks, collections]),
         module("AMQP", ["CRabbitMQ", logging, locks, collections]),
         module("CallModel", []),
+        module("ContactFiles", ["CallModel", "CIcal"]),
         module("Forecasting", ["CallModel"]),
         module("PhoneNumbers", ["CallModel", "CPhoneNumber"]),
         module("CallStore", ["CallModel", "Postgres", "Schemas", logging, locks, crypto]),
@@ -157,7 +163,7 @@ let package = Package(
         .executableTarget(
             name: "CallScheduler",
             dependencies: [
-                "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Forecasting", "Observability", "PhoneNumbers",
+                "AMQP", "CallModel", "CallQueues", "CallStore", "ContactFiles", "Dialing", "Forecasting", "Observability", "PhoneNumbers",
                 "Postgres", "ProviderSimulator", "Recording", "Selection", "Telephony", "Webhooks",
                 arguments, configuration, crypto, httpClient, nioCore, lifecycle, locks, logging, metrics, systemPackage, tracing, unixSignals,
             ],
@@ -177,6 +183,7 @@ let package = Package(
         tests("AMQPTests", ["AMQP", "TestBasics", logging, httpClient, nioCore, nioHTTP1]),
         tests("TelephonyTests", ["CallModel", "Telephony", "TestBasics", httpClient, nioCore, nioPosix, locks, logging, crypto]),
         tests("CallModelTests", ["CallModel", "Schemas", "TestBasics"]),
+        tests("ContactFilesTests", ["ContactFiles", "TestBasics"]),
         tests("ForecastingTests", ["CallModel", "Forecasting", "TestBasics"]),
         tests("PhoneNumbersTests", ["CallModel", "CPhoneNumber", "PhoneNumbers", "TestBasics"]),
         tests("CallStoreTests", ["CallModel", "CallStore", "Postgres", "Schemas", "TestBasics", "TestSupport", logging]),

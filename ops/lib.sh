@@ -156,7 +156,7 @@ install_with_apt() {
 # The packages for building and for a stack.
 install_everything() {
     command -v swift >/dev/null || die "no 'swift' in PATH; install Swift 6.2 or newer: https://swift.org/install"
-    install_packages postgresql rabbitmq-server librabbitmq-dev libpq-dev libphonenumber-dev tzdata pkg-config curl python3 openssl \
+    install_packages postgresql rabbitmq-server librabbitmq-dev libpq-dev libphonenumber-dev libical-dev tzdata pkg-config curl python3 openssl \
         prometheus systemd
 }
 

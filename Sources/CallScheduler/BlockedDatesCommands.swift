@@ -4,13 +4,15 @@
 import ArgumentParser
 import CallModel
 import CallStore
+import ContactFiles
 import Foundation
 import PhoneNumbers
 
 /// Dates from the command line and from a file.
 struct DateArguments: ParsableArguments {
     @Argument(help: "Dates, YYYY-MM-DD, in the contacts' local time.") var dates: [String] = []
-    @Option(help: "A file of dates: iCalendar, or CSV with the date in its first column.") var file: String?
+    @Option(help: "A file of dates: iCalendar (repeats: three years ahead), or CSV with the date in its first column.")
+    var file: String?
 
     func read() throws -> [String] {
         var dates: [String] = []
@@ -25,7 +27,11 @@ struct DateArguments: ParsableArguments {
                 throw UsageFault("\(file): cannot be read")
             }
             do {
-                dates += try BlockedDates.parse(String(decoding: data, as: UTF8.self))
+                let read = try DateFile(Array(data), today: Date.now.formatted(.iso8601.year().month().day()))
+                dates += read.dates
+                if let until = read.repeatsUntil {
+                    Console.note("\(file): events that repeat were read up to \(until); load it again before then")
+                }
             } catch {
                 throw UsageFault("\(file): \(error)")
             }
