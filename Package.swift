@@ -35,8 +35,6 @@ let httpTypes = product("HTTPTypes", "swift-http-types")
 let crypto = product("Crypto", "swift-crypto")
 let arguments = product("ArgumentParser", "swift-argument-parser")
 let unixSignals = product("UnixSignals", "swift-service-lifecycle")
-let systemPackage = product("SystemPackage", "swift-system")
-let configuration = product("Configuration", "swift-configuration")
 
 func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
@@ -64,14 +62,12 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
-        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -165,7 +161,7 @@ let package = Package(
             dependencies: [
                 "AMQP", "CallModel", "CallQueues", "CallStore", "ContactFiles", "Dialing", "Forecasting", "Observability", "PhoneNumbers",
                 "Postgres", "ProviderSimulator", "Recording", "Selection", "Telephony", "Webhooks",
-                arguments, configuration, crypto, httpClient, nioCore, lifecycle, locks, logging, metrics, systemPackage, tracing, unixSignals,
+                arguments, crypto, httpClient, nioCore, lifecycle, locks, logging, metrics, tracing, unixSignals,
             ],
             swiftSettings: settings
         ),

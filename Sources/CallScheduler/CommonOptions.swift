@@ -16,17 +16,25 @@ struct CommonOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Read settings from a file of NAME=VALUE lines.", valueName: "file"))
     var config: String?
 
-    func settings() async throws -> Settings {
-        try await Settings(
+    @Flag(help: "Show each setting and where it comes from, secrets masked, and do nothing else.")
+    var showSettings = false
+
+    /// - Throws: ``ExitCode/success`` after `--show-settings`; ``ConfigurationFault`` when they cannot be shown.
+    func settings() throws -> Settings {
+        let settings = Settings(
             overrides: self.overrides,
             file: self.config,
             environment: ProcessInfo.processInfo.environment
         )
+        guard self.showSettings else { return settings }
+        try settings.check()
+        Console.table(["SETTING", "VALUE", "FROM"], settings.table)
+        throw ExitCode.success
     }
 
     /// Runs an operator's command with the database; quiet but for warnings.
     func withStore<Result: Sendable>(_ body: (CallStore) async throws -> Result) async throws -> Result {
-        var settings = try await self.settings()
+        var settings = try self.settings()
         let database = settings.database(applicationName: "call-scheduler/operator")
         try settings.check()
         guard var database else { throw ConfigurationFault(faults: settings.faults) }

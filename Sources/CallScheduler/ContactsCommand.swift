@@ -39,7 +39,7 @@ struct ContactsCommand: ParsableCommand {
             let fingerprint = try file.size.map { size in
                 try FileFingerprint.make(path: self.file, size: size, options: self.options.words + [rejectsPath])
             }
-            var settings = try await self.common.settings()
+            var settings = try self.common.settings()
             let key = settings.suppressionKey()
             try settings.check()
             let summary = try await self.common.withStore { store in

@@ -30,7 +30,7 @@ struct DoctorCommand: AsyncParsableCommand {
 
     func run() async throws {
         var findings: [Finding] = []
-        var settings = try await self.common.settings()
+        var settings = try self.common.settings()
         let database = settings.database(applicationName: "call-scheduler/doctor")
         let broker = settings.broker()
         let provider = settings.provider()

@@ -45,7 +45,7 @@ extension ContactsCommand {
         @Argument(help: "Its number (E.164) or a contact's id.") var contact: String
 
         func run() async throws {
-            var settings = try await self.common.settings()
+            var settings = try self.common.settings()
             guard let key = settings.suppressionKey() else {
                 try settings.check()
                 throw UsageFault("SUPPRESSION_KEY is not set: it keeps erased numbers from being imported again")

@@ -39,7 +39,7 @@ struct RecoverCommand: AsyncParsableCommand {
         guard let start = try? Date(self.since, strategy: .iso8601) else {
             throw UsageFault("since: '\(self.since)' is not a time like 2026-11-01T08:00:00Z")
         }
-        var settings = try await self.common.settings()
+        var settings = try self.common.settings()
         let configuration = settings.provider()
         try settings.check()
         guard let configuration else { throw ConfigurationFault(faults: settings.faults) }

@@ -52,7 +52,7 @@ struct RoleProcess {
 
     static func run(_ roles: Set<Role>, common: CommonOptions) async throws {
         let name = roles.count == 1 ? roles.first.map(\.rawValue) ?? "all" : "all"
-        var settings = try await common.settings()
+        var settings = try common.settings()
         let (level, format) = settings.logging()
         var database = settings.database(applicationName: "call-scheduler/\(name)")
         database?.sessionSettings = CallStore.sessionSettings

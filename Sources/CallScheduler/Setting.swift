@@ -177,6 +177,6 @@ struct Setting: Sendable {
             return "  \(setting.name)\(value)\n      \(setting.help)\(file)"
         }
         return "Settings come from --set NAME=VALUE, the environment, or a --config file of NAME=VALUE lines, in this"
-            + " order of precedence:\n\n" + lines.joined(separator: "\n")
+            + " order of precedence; --show-settings tells where each came from:\n\n" + lines.joined(separator: "\n")
     }
 }

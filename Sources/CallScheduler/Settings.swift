@@ -4,7 +4,6 @@
 import AMQP
 import CallModel
 import CallStore
-import Configuration
 import Dialing
 import Foundation
 import Logging
@@ -12,87 +11,35 @@ import Observability
 import Postgres
 import Recording
 import Selection
-import SystemPackage
 import Telephony
 import Webhooks
 
 /// Reads settings strictly: a value that is there must be right. All faults are reported together.
 struct Settings {
-    private let reader: ConfigReader
-    private(set) var faults: [String] = []
+    private let sources: SettingSources
+    private(set) var faults: [String]
 
+    /// Gathers faults; ``check()`` throws them together.
     /// - Parameters:
     ///   - overrides: `NAME=VALUE` from the command line.
     ///   - file: A file of `NAME=VALUE` lines.
     ///   - environment: The process's environment.
-    /// - Throws: Nothing of its own: faults are gathered, and ``check()`` throws them together.
-    init(overrides: [String], file: String?, environment: [String: String]) async throws {
-        var faults: [String] = []
-        let known = Set(Setting.all.flatMap { $0.isSecret ? [$0.name, $0.name + "_FILE"] : [$0.name] })
-        var values: [AbsoluteConfigKey: ConfigValue] = [:]
-        for override in overrides {
-            let parts = override.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            let name = String(parts[0])
-            guard parts.count == 2, known.contains(name) else {
-                faults.append(
-                    known.contains(name)
-                        ? "--set \(name): has no value; write --set \(name)=VALUE"
-                        : "--set \(name): there is no such setting; --help lists them"
-                )
-                continue
-            }
-            let value = String(parts[1])
-            if Self.holdsSecret(name, value) {
-                faults.append(
-                    "--set \(name): holds a secret, and a command line can be read by everybody on this host; use the "
-                        + "environment, --config, or the file that \(name)_FILE names"
-                )
-                continue
-            }
-            values[Self.key(name)] = ConfigValue(.string(value), isSecret: true)
-        }
-        var providers: [any ConfigProvider] = [
-            InMemoryProvider(values: values),
-            EnvironmentVariablesProvider(environmentVariables: environment.filter { known.contains($0.key) }),
-        ]
-        if let file {
-            do {
-                providers.append(
-                    try await EnvironmentVariablesProvider(environmentFilePath: FilePath(file))
-                )
-            } catch {
-                faults.append("--config \(file): cannot be read")
-            }
-        }
-        self.reader = ConfigReader(providers: providers)
-        self.faults = faults
-    }
-
-    /// Whether a value must not stand on a command line; a server's URL may, if it has no password.
-    private static func holdsSecret(_ name: String, _ value: String) -> Bool {
-        guard Setting.all.contains(where: { $0.name == name && $0.isSecret }) else { return false }
-        guard name.hasSuffix("_URL") else { return true }
-        return value.contains(/:\/\/[^\/@]*:[^@]*@|[?&](password|sslpassword)=/)
-    }
-
-    private static func key(_ name: String) -> AbsoluteConfigKey {
-        AbsoluteConfigKey(name.lowercased().split(separator: "_").map(String.init))
+    init(overrides: [String], file: String?, environment: [String: String]) {
+        self.sources = SettingSources(overrides: overrides, file: file, environment: environment)
+        self.faults = self.sources.faults
     }
 
     /// The value, or nil when the setting is not given; an empty value counts as not given.
-    mutating func string(_ name: String) -> String? {
-        let key = ConfigKey(name.lowercased().split(separator: "_").map(String.init))
-        if let value = self.reader.string(forKey: key, isSecret: true), !value.isEmpty { return value }
-        guard
-            let path = self.reader.string(
-                forKey: ConfigKey((name + "_FILE").lowercased().split(separator: "_").map(String.init))
-            ), !path.isEmpty
-        else { return nil }
-        guard let content = try? String(contentsOfFile: path, encoding: .utf8) else {
-            self.faults.append("\(name)_FILE: \(path) cannot be read")
-            return nil
+    func string(_ name: String) -> String? { self.sources.find(name)?.value }
+
+    /// Each setting, its value and where it came from, for people; secrets are masked.
+    var table: [[String]] {
+        Setting.all.map { setting in
+            guard let found = self.sources.find(setting.name) else {
+                return [setting.name, setting.isSecret ? "" : setting.defaultText, "default"]
+            }
+            return [setting.name, setting.isSecret ? "(secret)" : found.value, found.source]
         }
-        return content.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
     private mutating func number<Number: LosslessStringConvertible & Comparable>(

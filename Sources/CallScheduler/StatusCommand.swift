@@ -36,7 +36,7 @@ struct StatusCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        var settings = try await self.common.settings()
+        var settings = try self.common.settings()
         let broker = settings.broker()
         try settings.check()
         guard 1...3600 ~= self.every else { throw UsageFault("every: \(self.every) is not in 1…3600 seconds") }

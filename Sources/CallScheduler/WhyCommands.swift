@@ -100,7 +100,7 @@ extension CampaignCommand {
         @Argument(help: "The campaign.") var name: String
 
         func run() async throws {
-            var settings = try await self.common.settings()
+            var settings = try self.common.settings()
             let broker = settings.broker()
             let depth = settings.selector().queueDepth
             try settings.check()
