@@ -34,6 +34,7 @@ final class ConnectionPool: Sendable {
 
     private let configuration: PostgresConfiguration
     private let logger: Logger
+    private let rotation = HostRotation()
     private let state = NIOLockedValueBox(State())
 
     init(configuration: PostgresConfiguration, logger: Logger) {
@@ -157,7 +158,11 @@ final class ConnectionPool: Sendable {
             while !state.isClosed, state.opening.count < state.waiters.count, state.workers.count < maximum,
                 state.failures == 0 || state.opening.isEmpty
             {
-                let worker = ConnectionWorker(configuration: self.configuration, events: self.events)
+                let worker = ConnectionWorker(
+                    configuration: self.configuration,
+                    rotation: self.rotation,
+                    events: self.events
+                )
                 state.workers[ObjectIdentifier(worker)] = worker
                 state.opening.insert(ObjectIdentifier(worker))
                 started.append(worker)
@@ -182,11 +187,24 @@ final class ConnectionPool: Sendable {
                 self.grow()
             },
             failed: { [weak self] worker, error in self?.failed(worker, error) },
+            readOnly: { [weak self] endpoint in self?.leave(endpoint) },
             ended: { [weak self] worker in
                 self?.forget(worker)
                 self?.grow()
             }
         )
+    }
+
+    /// After a failover the old server, or a proxy before it, keeps connections that cannot write: all of them are given up.
+    private func leave(_ endpoint: PostgresEndpoint) {
+        self.rotation.leave(endpoint)
+        let idle = self.state.withLockedValue { state in
+            for worker in state.workers.values where worker.endpoint == endpoint { worker.retire() }
+            let idle = state.idle.filter { $0.endpoint == endpoint }
+            state.idle.removeAll { $0.endpoint == endpoint }
+            return idle
+        }
+        for worker in idle { worker.shutDown() }
     }
 
     private func failed(_ worker: ConnectionWorker, _ error: PostgresError) -> Duration? {

@@ -13,6 +13,8 @@ final class ConnectionWorker: Sendable {
         let connected: @Sendable (ConnectionWorker) -> Void
         /// An attempt failed; the delay until the next one, or nil to give up.
         let failed: @Sendable (ConnectionWorker, PostgresError) -> Duration?
+        /// The server there takes no writes.
+        let readOnly: @Sendable (PostgresEndpoint) -> Void
         /// The thread is over.
         let ended: @Sendable (ConnectionWorker) -> Void
     }
@@ -31,15 +33,18 @@ final class ConnectionWorker: Sendable {
         var isShuttingDown = false
         var isEnded = false
         var isUsable = true
+        var endpoint: PostgresEndpoint?
     }
 
     private let state = NIOLockedValueBox(State())
     private let wakeup = Wakeup()
     private let configuration: PostgresConfiguration
+    private let rotation: HostRotation
     private let events: Events
 
-    init(configuration: PostgresConfiguration, events: Events) {
+    init(configuration: PostgresConfiguration, rotation: HostRotation, events: Events) {
         self.configuration = configuration
+        self.rotation = rotation
         self.events = events
     }
 
@@ -49,6 +54,9 @@ final class ConnectionWorker: Sendable {
             $0.isUsable && !$0.isShuttingDown && !$0.isEnded && $0.jobs.isEmpty && $0.current == nil
         }
     }
+
+    /// Where it is connected to; nil before that.
+    var endpoint: PostgresEndpoint? { self.state.withLockedValue { $0.endpoint } }
 
     func start() {
         let thread = Thread { self.live() }
@@ -108,7 +116,7 @@ final class ConnectionWorker: Sendable {
                         result = .failure(error)
                     }
                     session.end()
-                    self.finish(session)
+                    self.finish(session, result)
                     continuation.resume(returning: result)
                 },
                 fail: { continuation.resume(returning: .failure($0)) }
@@ -142,15 +150,19 @@ final class ConnectionWorker: Sendable {
     }
 
     /// Before the continuation resumes, so that a release that follows finds the truth.
-    private func finish(_ session: Session) {
+    private func finish<T>(_ session: Session, _ result: Result<T, PostgresError>) {
+        var isReadOnly = false
+        if case .failure(let error) = result { isReadOnly = error.sqlState == "25006" }
         self.state.withLockedValue { state in
             state.current = nil
-            if session.isBroken || session.wasCancelled { state.isUsable = false }
+            if session.isBroken || session.wasCancelled || isReadOnly { state.isUsable = false }
         }
+        if isReadOnly { self.events.readOnly(session.endpoint) }
     }
 
     private func live() {
         if let session = self.connectPatiently() {
+            self.state.withLockedValue { $0.endpoint = session.endpoint }
             self.events.connected(self)
             self.serve(session)
         }
@@ -166,7 +178,9 @@ final class ConnectionWorker: Sendable {
     private func connectPatiently() -> Session? {
         while !self.state.withLockedValue({ $0.isShuttingDown }) {
             do throws(PostgresError) {
-                return try Session(configuration: self.configuration, wakeup: self.wakeup) { self.interruption() }
+                return try Session.connect(self.configuration, self.rotation, wakeup: self.wakeup) {
+                    self.interruption()
+                }
             } catch {
                 guard let delay = self.events.failed(self, error) else { return nil }
                 let end = ContinuousClock.now + delay

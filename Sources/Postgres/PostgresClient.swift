@@ -118,7 +118,7 @@ public final class PostgresClient: Sendable {
                 _ = try await connection.run(begin)
                 return (connection, worker)
             } catch {
-                connection.retire()
+                if error.code != .server { connection.retire() }
                 self.release(connection, worker)
                 guard error.neverSent else { throw error }
             }
@@ -141,8 +141,10 @@ public final class PostgresClient: Sendable {
         do throws(PostgresError) {
             results = try await connection.run([try BoundStatement(statement, [])], shielded: true)
         } catch {
+            // The server has answered, and rolled back: nothing is wrong with the connection.
+            guard error.code != .server else { throw error }
             connection.retire()
-            guard error.code != .server, !error.neverSent else { throw error }
+            guard !error.neverSent else { throw error }
             throw PostgresError(.commitUnknown, "no answer to COMMIT: \(error.message)")
         }
         // The server answers COMMIT of a failed transaction with ROLLBACK, and no error.

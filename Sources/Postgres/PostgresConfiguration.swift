@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CLibPQ
+import Foundation
 
 /// Where the server is, and how patient to be with it.
 public struct PostgresConfiguration: Sendable {
@@ -9,22 +10,33 @@ public struct PostgresConfiguration: Sendable {
     public var applicationName = "postgres-client"
     /// At most this many connections, 1 or more.
     public var maximumConnections = 8
-    /// For one attempt to connect, all hosts of the URI together.
+    /// For one attempt to connect, all hosts of the URI together: each gets its share, and two seconds at least. A
+    /// `connect_timeout` in the URI is, as libpq has it, for each of them.
     public var connectTimeout: Duration = .seconds(10)
     /// The server's `statement_timeout`; with it, a server that does not answer at all is given up five seconds later.
     public var statementTimeout: Duration?
-    /// Settings of the server for each session, e.g. `["jit": "off"]`; values are single words.
+    /// Settings of the server for each session, e.g. `["jit": "off"]`, over ``sessionDefaults``.
     public var sessionSettings: [String: String] = [:]
     /// How long a caller waits for a connection, reconnecting included.
     public var acquireTimeout: Duration = .seconds(30)
 
     private let options: [String: String]
+    private let hosts: [PostgresEndpoint]
 
     /// Reads a libpq URI or keyword/value string; `postgres://` and `postgresql+asyncpg://` are read as `postgresql://`.
     /// - Parameter uri: The connection string.
     /// - Throws: ``PostgresError`` with code `invalidConfiguration`, which never quotes the password.
     public init(uri: String) throws(PostgresError) {
-        self.options = try Self.parse(Self.normalized(uri), redactor: PasswordRedactor(uri: uri))
+        var options = try Self.parse(Self.normalized(uri), redactor: PasswordRedactor(uri: uri))
+        for (keyword, variable) in Self.inherited where options[keyword] == nil {
+            options[keyword] = ProcessInfo.processInfo.environment[variable]
+        }
+        self.options = options
+        self.hosts = try PostgresEndpoint.list(
+            host: options["host"],
+            address: options["hostaddr"],
+            port: options["port"]
+        )
         if let name = self.options["application_name"], !name.isEmpty { self.applicationName = name }
     }
 
@@ -40,9 +52,36 @@ public struct PostgresConfiguration: Sendable {
 
     var redactor: PasswordRedactor { PasswordRedactor(secret: self.options["password"] ?? "") }
 
+    /// What libpq takes from the environment and must be known here.
+    private static let inherited = [
+        ("host", "PGHOST"), ("hostaddr", "PGHOSTADDR"), ("port", "PGPORT"), ("connect_timeout", "PGCONNECT_TIMEOUT"),
+        ("target_session_attrs", "PGTARGETSESSIONATTRS"),
+    ]
+
+    /// Where to try, names looked up now.
+    func endpoints() -> [PostgresEndpoint] { self.hosts.flatMap(\.resolved) }
+
+    /// What the session must be like, in the order of preference. Of several hosts only one is the primary.
+    var sessionAttributes: [String] {
+        let wanted = self.options["target_session_attrs"] ?? (self.hosts.count > 1 ? "read-write" : "any")
+        // libpq asks all hosts for the first before it takes the second, and is given one host at a time here.
+        return wanted == "prefer-standby" ? ["standby", "any"] : [wanted]
+    }
+
+    /// How long one of so many places may take.
+    func connectTimeout(ofEach count: Int) -> Duration {
+        if let seconds = self.options["connect_timeout"].flatMap({ Int32($0) }), seconds > 0 {
+            return .seconds(max(2, seconds))
+        }
+        return max(min(.seconds(2), self.connectTimeout), self.connectTimeout / max(1, count))
+    }
+
     /// Keywords for `PQconnectStartParams`: ours under the caller's.
-    var connectionParameters: [(keyword: String, value: String)] {
-        var merged = [
+    func connectionParameters(
+        _ endpoint: PostgresEndpoint,
+        _ attributes: String
+    ) -> [(keyword: String, value: String)] {
+        var merged: [String: String?] = [
             "gssencmode": "disable",
             "tcp_user_timeout": "15000",
             "keepalives": "1",
@@ -51,15 +90,31 @@ public struct PostgresConfiguration: Sendable {
             "keepalives_count": "3",
         ]
         merged.merge(self.options) { _, given in given }
+        merged.merge(endpoint.parameters) { _, chosen in chosen }
+        merged["target_session_attrs"] = attributes
         merged["application_name"] = self.applicationName
         merged["client_encoding"] = "UTF8"
-        var settings = self.sessionSettings
+        return merged.compactMap { keyword, value in value.map { (keyword, $0) } }
+    }
+
+    /// What text, casts and statements mean, which a database or a role may have changed; whatever it is there, here it is
+    /// this.
+    static let sessionDefaults = [
+        "DateStyle": "ISO, MDY", "TimeZone": "UTC", "timezone_abbreviations": "Default", "IntervalStyle": "postgres",
+        "extra_float_digits": "1", "bytea_output": "hex", "standard_conforming_strings": "on", "array_nulls": "on",
+        "transform_null_equals": "off", "xmloption": "content", "default_transaction_isolation": "read committed",
+        "default_transaction_deferrable": "off",
+    ]
+
+    /// All settings of a session. They are set after connecting: a pooler such as PgBouncer takes no others at the start.
+    /// - Parameter version: The server's, as libpq has it.
+    func settings(version: Int32) -> [(name: String, value: String)] {
+        var settings = Self.sessionDefaults
+        // A statement whose client has died would hold its locks to its end.
+        if version >= 140_000 { settings["client_connection_check_interval"] = "5s" }
+        settings.merge(self.sessionSettings) { _, given in given }
         if let statementTimeout { settings["statement_timeout"] = String(max(1, statementTimeout.milliseconds)) }
-        if !settings.isEmpty {
-            let options = settings.sorted { $0.key < $1.key }.map { "-c \($0.key)=\($0.value)" }
-            merged["options"] = ([merged["options"]].compactMap(\.self) + options).joined(separator: " ")
-        }
-        return merged.map { ($0.key, $0.value) }
+        return settings.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
     private static func normalized(_ uri: String) -> String {

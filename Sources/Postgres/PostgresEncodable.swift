@@ -90,8 +90,8 @@ extension UUID: PostgresEncodable {
 extension Date: PostgresEncodable {
     /// Seconds from Postgres' epoch, 2000-01-01, to Foundation's, 2001-01-01.
     static let epochOffset: Double = 31_622_400
-    /// 4713-01-01 BC and 294276-12-31, the ends of `timestamptz`, as microseconds from Postgres' epoch.
-    static let postgresRange = -211_813_488_000_000_000..<9_223_371_331_200_000_000
+    /// 4714-11-24 BC and the end of 294276, the ends of `timestamptz`, as microseconds from Postgres' epoch.
+    static let postgresRange: Range<Int64> = -211_813_488_000_000_000..<9_223_371_331_200_000_000
 
     /// `timestamptz`.
     public static var postgresType: PostgresType { .timestamptz }
@@ -102,9 +102,12 @@ extension Date: PostgresEncodable {
         // Split, because a Double of microseconds cannot hold a date far away to the microsecond.
         let whole = self.timeIntervalSinceReferenceDate.rounded(.down)
         let fraction = self.timeIntervalSinceReferenceDate - whole
-        guard whole.isFinite, abs(whole) < 1e13 else { throw PostgresError(.encoding, "date out of range") }
-        let microseconds = Int64(whole + Self.epochOffset) * 1_000_000 + Int64((fraction * 1e6).rounded())
-        guard Self.postgresRange.contains(Int(microseconds)) else {
+        guard let seconds = Int64(exactly: whole + Self.epochOffset) else {
+            throw PostgresError(.encoding, "date out of range")
+        }
+        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000)
+        let (microseconds, carry) = product.addingReportingOverflow(Int64((fraction * 1e6).rounded()))
+        guard !overflow, !carry, Self.postgresRange.contains(microseconds) else {
             throw PostgresError(.encoding, "date out of range")
         }
         microseconds.appendBigEndian(to: &bytes)

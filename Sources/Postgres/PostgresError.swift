@@ -59,6 +59,8 @@ public struct PostgresError: Error, Sendable, CustomStringConvertible, CustomDeb
     public let columnName: String?
     /// Whether it is certain that nothing was sent, so that another connection may be tried.
     let neverSent: Bool
+    /// Whether a prepared statement is gone at the server, or was planned for an earlier shape of its tables.
+    let isStalePlan: Bool
 
     init(
         _ code: Code,
@@ -69,7 +71,8 @@ public struct PostgresError: Error, Sendable, CustomStringConvertible, CustomDeb
         constraintName: String? = nil,
         tableName: String? = nil,
         columnName: String? = nil,
-        neverSent: Bool = false
+        neverSent: Bool = false,
+        isStalePlan: Bool = false
     ) {
         self.code = code
         self.message = message
@@ -80,10 +83,12 @@ public struct PostgresError: Error, Sendable, CustomStringConvertible, CustomDeb
         self.tableName = tableName
         self.columnName = columnName
         self.neverSent = neverSent
+        self.isStalePlan = isStalePlan
     }
 
     /// Whether the same work may succeed when it is done again. Whether it is safe to do again is the caller's question.
     public var isRetryable: Bool {
+        if self.isStalePlan { return true }
         if let sqlState {
             return sqlState.hasPrefix("08") || Self.transientStates.contains(sqlState)
         }
@@ -114,9 +119,10 @@ public struct PostgresError: Error, Sendable, CustomStringConvertible, CustomDeb
     ]
 
     /// Whether trying the same connection parameters again is pointless: authentication, authorization, no such
-    /// database or role.
+    /// database or role, a setting that does not exist or cannot be so.
     var isPermanentConnectionFault: Bool {
         guard let sqlState else { return false }
         return sqlState.hasPrefix("28") || sqlState == "3D000" || sqlState == "42501" || sqlState == "42704"
+            || sqlState == "22023"
     }
 }

@@ -19,15 +19,24 @@ final class ResultHandle: @unchecked Sendable {
     }
 
     var error: PostgresError {
-        PostgresError(
+        let state = self.field(CLIBPQ_DIAG_SQLSTATE)
+        let isStalePlan =
+            switch state {
+            case "26000", "42P05": true
+            // The words are the server's language; the function that checks plans is what tells this from other 0A000.
+            case "0A000": self.field(CLIBPQ_DIAG_SOURCE_FUNCTION) == "RevalidateCachedQuery"
+            default: false
+            }
+        return PostgresError(
             .server,
             self.field(CLIBPQ_DIAG_MESSAGE_PRIMARY) ?? String(cString: PQresultErrorMessage(self.pointer)).trimmedLine,
-            sqlState: self.field(CLIBPQ_DIAG_SQLSTATE),
+            sqlState: state,
             detail: self.field(CLIBPQ_DIAG_MESSAGE_DETAIL),
             hint: self.field(CLIBPQ_DIAG_MESSAGE_HINT),
             constraintName: self.field(CLIBPQ_DIAG_CONSTRAINT_NAME),
             tableName: self.field(CLIBPQ_DIAG_TABLE_NAME),
-            columnName: self.field(CLIBPQ_DIAG_COLUMN_NAME)
+            columnName: self.field(CLIBPQ_DIAG_COLUMN_NAME),
+            isStalePlan: isStalePlan
         )
     }
 }

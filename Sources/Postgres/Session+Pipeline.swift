@@ -14,6 +14,8 @@ struct BoundStatement: Sendable {
     let statement: PostgresStatement
     var types: [UInt32] = []
     var values: [[UInt8]?] = []
+    /// The server's bound for one value, `MaxAllocSize`.
+    private static let largestValue = 1 << 30
 
     init(_ statement: PostgresStatement, _ parameters: [any PostgresEncodable]) throws(PostgresError) {
         guard parameters.count <= 65_535 else {
@@ -28,6 +30,9 @@ struct BoundStatement: Sendable {
             }
             var bytes: [UInt8] = []
             try parameter.encode(into: &bytes)
+            guard bytes.count < Self.largestValue else {
+                throw PostgresError(.encoding, "a parameter has a gigabyte or more")
+            }
             self.values.append(bytes)
         }
     }
@@ -37,31 +42,27 @@ extension Session {
     /// Runs statements in one pipeline with one sync, i.e. one implicit transaction.
     func run(_ items: [BoundStatement]) throws(PostgresError) -> [PostgresResult] {
         guard self.checkAlive() else { throw self.lost(neverSent: true) }
+        if self.hasStalePlans, PQtransactionStatus(self.pointer) != PQTRANS_INERROR { try self.forgetPlans() }
         do throws(PostgresError) {
             return try self.runOnce(items)
         } catch {
-            // The plan of an earlier table shape, or one that a pooler or DISCARD took away.
-            let isStale =
-                error.sqlState == "26000" || (error.sqlState == "0A000" && error.message.contains("cached plan"))
-            guard isStale, !self.isBroken, PQtransactionStatus(self.pointer) == PQTRANS_IDLE else { throw error }
-            for item in items { try self.forget(item.statement) }
+            guard error.isStalePlan, !self.isBroken else { throw error }
+            self.hasStalePlans = true
+            // A transaction has failed with it: whoever began it does it again, with new plans.
+            guard PQtransactionStatus(self.pointer) == PQTRANS_IDLE else { throw error }
+            try self.forgetPlans()
             return try self.runOnce(items)
         }
     }
 
-    private func forget(_ statement: PostgresStatement) throws(PostgresError) {
-        for name in self.prepared.keys where name == statement.name || name.hasPrefix(statement.name + "_") {
-            self.prepared[name] = nil
-            let sql = "deallocate \"\(name.split(separator: "\"").joined(separator: "\"\""))\""
-            do throws(PostgresError) {
-                _ = try self.runOnce([BoundStatement(PostgresStatement(sql, prepared: false), [])])
-            } catch  where error.sqlState == "26000" {
-                // It was gone already.
-            }
-        }
+    /// All, since what made one stale, such as a migration or a pooler, has seldom met it alone.
+    private func forgetPlans() throws(PostgresError) {
+        _ = try self.runOnce([try BoundStatement(PostgresStatement("deallocate all", prepared: false), [])])
+        self.prepared = [:]
+        self.hasStalePlans = false
     }
 
-    private func runOnce(_ items: [BoundStatement]) throws(PostgresError) -> [PostgresResult] {
+    func runOnce(_ items: [BoundStatement]) throws(PostgresError) -> [PostgresResult] {
         guard PQpipelineStatus(self.pointer) != PQ_PIPELINE_OFF || PQenterPipelineMode(self.pointer) == 1 else {
             throw self.lost()
         }

@@ -12,30 +12,41 @@ final class Session {
 
     /// After a cancel request, how long the server may take to obey.
     static let cancelGrace: Duration = .seconds(5)
+    private static let cancelInterval: Duration = .seconds(1)
 
     let pointer: OpaquePointer
     private let wakeup: Wakeup
     private let interruption: () -> Interruption
     let redactor: PasswordRedactor
+    /// Where this is connected to.
+    let endpoint: PostgresEndpoint
     /// What is prepared, by name on the server.
     var prepared: [String: PreparedSignature] = [:]
+    /// Whether the server may no longer hold what is prepared, or in another shape.
+    var hasStalePlans = false
     /// Whether a COPY is under way.
     var isCopying = false
     private(set) var isBroken = false
     private(set) var wasCancelled = false
     private var deadline: ContinuousClock.Instant?
     private var canceller: Canceller?
+    private var cancelledAt: ContinuousClock.Instant = .now
 
-    /// Connects, or throws.
+    /// Connects to one place, or throws.
     init(
         configuration: PostgresConfiguration,
+        endpoint: PostgresEndpoint,
+        attributes: String,
+        timeout: Duration,
         wakeup: Wakeup,
         interruption: @escaping () -> Interruption
     ) throws(PostgresError) {
         self.wakeup = wakeup
         self.interruption = interruption
         self.redactor = configuration.redactor
-        let parameters = configuration.connectionParameters
+        self.endpoint = endpoint
+        self.deadline = .now + timeout
+        let parameters = configuration.connectionParameters(endpoint, attributes)
         guard
             let pointer = CStrings.with(
                 parameters.map(\.keyword),
@@ -47,15 +58,16 @@ final class Session {
         self.pointer = pointer
         // The default processor writes to stderr.
         PQsetNoticeProcessor(pointer, { _, _ in }, nil)
-        self.deadline = .now + configuration.connectTimeout
         do throws(PostgresError) {
             try self.connect()
+            _ = PQsetnonblocking(pointer, 1)
+            try self.configure(configuration.settings(version: PQserverVersion(pointer)))
         } catch {
+            guard error.code != .closed else { throw error }
             let sqlState = error.sqlState
-            throw PostgresError(.connectionFailed, "\(configuration.endpoint): \(error.message)", sqlState: sqlState)
+            throw PostgresError(.connectionFailed, "\(endpoint.name): \(error.message)", sqlState: sqlState)
         }
         self.deadline = nil
-        _ = PQsetnonblocking(pointer, 1)
     }
 
     deinit {
@@ -65,6 +77,11 @@ final class Session {
 
     /// Sleeps until woken or until the server says something, such as goodbye.
     func idle() {
+        // What a COPY brings stays with the server until it is asked for: it would gather here, the whole table.
+        guard !self.isCopying else {
+            _ = self.wakeup.wait(socket: -1, events: 0, timeout: -1)
+            return
+        }
         if self.wakeup.wait(socket: PQsocket(self.pointer), events: POLLIN, timeout: -1) { _ = self.checkAlive() }
     }
 
@@ -104,38 +121,6 @@ final class Session {
 
     func abandon() { self.isBroken = true }
 
-    private func connect() throws(PostgresError) {
-        guard PQstatus(self.pointer) != CONNECTION_BAD else { throw self.connectError() }
-        var state = PGRES_POLLING_WRITING
-        while true {
-            switch state {
-            case PGRES_POLLING_OK: return
-            case PGRES_POLLING_READING: try self.wait(POLLIN)
-            case PGRES_POLLING_WRITING: try self.wait(POLLOUT)
-            default: throw self.connectError()
-            }
-            state = PQconnectPoll(self.pointer)
-        }
-    }
-
-    /// libpq 15 has no SQLSTATE for a failed connection, only text; these are the permanent ones, in English as
-    /// `lc_messages` of the servers that we know of and in the forms of the sources.
-    private func connectError() -> PostgresError {
-        let text = self.redactor.redact(String(cString: PQerrorMessage(self.pointer)).trimmedLine)
-        let patterns = [
-            ("password authentication failed", "28P01"), ("no password supplied", "28P01"),
-            ("authentication failed", "28000"), ("pg_hba.conf", "28000"),
-            ("is not permitted to log in", "28000"), ("permission denied for database", "42501"),
-        ]
-        if let (_, state) = patterns.first(where: { text.contains($0.0) }) {
-            return PostgresError(.connectionFailed, text, sqlState: state)
-        }
-        if text.contains("FATAL"), text.contains("does not exist") {
-            return PostgresError(.connectionFailed, text, sqlState: text.contains("role \"") ? "28000" : "3D000")
-        }
-        return PostgresError(.connectionFailed, text)
-    }
-
     /// Waits until the socket is ready, the deadline passes or somebody interrupts.
     func wait(_ events: Int32) throws(PostgresError) {
         while true {
@@ -144,13 +129,9 @@ final class Session {
             case .shutdown:
                 self.isBroken = true
                 throw PostgresError(.closed, "the client was closed")
-            case .cancel where !self.wasCancelled:
-                self.wasCancelled = true
-                self.canceller = Canceller(pointer: self.pointer)
-                self.deadline = min(self.deadline ?? .now + Self.cancelGrace, .now + Self.cancelGrace)
-            case .cancel: break
+            case .cancel: self.askToCancel()
             }
-            var timeout: Int32 = -1
+            var timeout: Int32 = self.wasCancelled ? Int32(Self.cancelInterval.milliseconds) : -1
             if let deadline {
                 let remaining = ContinuousClock.now.duration(to: deadline).milliseconds
                 guard remaining > 0 else {
@@ -159,13 +140,25 @@ final class Session {
                         ? PostgresError(.cancelled, "cancelled; the server did not obey, so the connection was closed")
                         : PostgresError(.timeout, "the server did not answer in time")
                 }
-                timeout = Int32(min(remaining, 60_000))
+                timeout = Int32(min(remaining, timeout < 0 ? 60_000 : Int64(timeout)))
             }
             // Asked each time: it changes while libpq tries hosts, and is -1 once libpq has given up.
             let socket = PQsocket(self.pointer)
             guard socket >= 0 else { throw self.lost() }
             if self.wakeup.wait(socket: socket, events: events, timeout: timeout) { return }
         }
+    }
+
+    /// A request may be refused, or arrive before the statement has begun: it is repeated until the server has obeyed.
+    private func askToCancel() {
+        if !self.wasCancelled {
+            self.wasCancelled = true
+            self.deadline = min(self.deadline ?? .now + Self.cancelGrace, .now + Self.cancelGrace)
+        } else {
+            guard let canceller, canceller.isFinished, self.cancelledAt + Self.cancelInterval <= .now else { return }
+        }
+        self.cancelledAt = .now
+        self.canceller = Canceller(pointer: self.pointer)
     }
 
     /// Sends all that is buffered, reading meanwhile, because a server that cannot write stops reading.

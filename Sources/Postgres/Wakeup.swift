@@ -56,6 +56,13 @@ final class Canceller: Sendable {
         }
     }
 
+    /// Whether the request has been handed over, or could not be.
+    var isFinished: Bool {
+        guard self.finished.lock(whenValue: true, timeoutSeconds: 0) else { return false }
+        self.finished.unlock()
+        return true
+    }
+
     /// Waits until the request has been handed over, within limits: a frozen server never takes it.
     func wait() {
         if self.finished.lock(whenValue: true, timeoutSeconds: 5) { self.finished.unlock() }

@@ -163,6 +163,55 @@ struct ClientTests {
         }
     }
 
+    @Test("a transaction that meets a plan of an earlier table fails once, and can be done again")
+    func stalePlanInTransaction() async throws {
+        try await withClient {
+            $0.maximumConnections = 1
+        } _: { client in
+            let table = uniqueName("t")
+            try await client.executeOnce("create table \(table) (v int8)")
+            let select = PostgresStatement(name: "reused", "select * from \(table)")
+            try await client.execute(select)
+            for change in ["alter table \(table) add w int8", "deallocate all"] {
+                try await client.executeOnce(change)
+                let error = await postgresError {
+                    _ = try await client.withTransaction { try await $0.execute(select) }
+                }
+                #expect(error?.isRetryable == true)
+                try await client.withTransaction { try await $0.execute(select) }
+                try await client.execute(select)
+            }
+            #expect(client.statistics.reconnects == 0)
+            // Somebody else's, left behind by a pooler that does not clear up.
+            try await client.executeOnce("deallocate all")
+            try await client.execute("select 1")
+            try await client.executeOnce("prepare foreign_plan as select 2")
+            let foreign = PostgresStatement(name: "foreign_plan", "select 3")
+            #expect(try await client.execute(foreign).first?.decode(Int.self, at: 0) == 3)
+            try await client.executeOnce("drop table \(table)")
+        }
+    }
+
+    @Test("what the server refuses at COMMIT costs no connection")
+    func refusedCommit() async throws {
+        try await withClient {
+            $0.maximumConnections = 1
+        } _: { client in
+            let table = uniqueName("t")
+            try await client.executeOnce("create table \(table) (v int8 unique deferrable initially deferred)")
+            let backend = { try await client.execute("select pg_backend_pid()").first?.decode(Int.self, at: 0) }
+            let before = try await backend()
+            let error = await postgresError {
+                _ = try await client.withTransaction {
+                    try await $0.execute(PostgresStatement("insert into \(table) values (1), (1)"))
+                }
+            }
+            #expect(error?.sqlState == "23505")
+            #expect(try await backend() == before)
+            try await client.executeOnce("drop table \(table)")
+        }
+    }
+
     @Test("an error in a pipeline undoes all of it and leaves the connection usable")
     func pipeline() async throws {
         try await withClient { client in

@@ -59,6 +59,45 @@ struct CodingTests {
         }
     }
 
+    @Test(
+        "dates far out are stored, or refused with a word",
+        arguments: [
+            (9_223_371_331_199.0, true), (9_223_371_331_200, false), (9_224_318_000_000, false), (9.9e12, false),
+            (1e13, false), (-211_813_488_000, true), (-211_813_488_001, false), (-9.9e12, false),
+            (.greatestFiniteMagnitude, false), (.infinity, false), (-.infinity, false), (.nan, false),
+        ]
+    )
+    func farDates(secondsFrom2000: Double, isStored: Bool) async throws {
+        let date = Date(timeIntervalSinceReferenceDate: secondsFrom2000 - 31_622_400)
+        guard isStored else {
+            try await withClient { client in
+                let error = await postgresError { try await client.execute("select $1::timestamptz", [date]) }
+                #expect(error?.code == .encoding)
+                #expect(await postgresError { try await client.execute("select $1::timestamptz[]", [[date]]) } != nil)
+            }
+            return
+        }
+        try await self.roundTrip([date], as: "timestamptz")
+    }
+
+    @Test("the ends of the server's time can be read")
+    func endsOfTime() async throws {
+        try await withClient { client in
+            let row = try await client.execute(
+                """
+                select 'infinity'::timestamptz, '-infinity'::timestamp, '294276-12-31 23:59:59.999999 UTC'::timestamptz,
+                    '4714-11-24 00:00 BC'::timestamp
+                """
+            ).first
+            #expect(try row?.decode(Date.self, at: 0) == .distantFuture)
+            #expect(try row?.decode(Date.self, at: 1) == .distantPast)
+            let last = try #require(try row?.decode(Date.self, at: 2))
+            #expect(abs(last.timeIntervalSinceReferenceDate + 31_622_400 - 9_223_371_331_200) < 0.01)
+            let first = try #require(try row?.decode(Date.self, at: 3))
+            #expect(first.timeIntervalSinceReferenceDate + 31_622_400 == -211_813_488_000)
+        }
+    }
+
     @Test("nulls are nil, in every type")
     func nulls() async throws {
         try await self.roundTrip([Int?.none, 7], as: "int8")

@@ -86,6 +86,36 @@ struct CopyTests {
         }
     }
 
+    @Test("a slow reader of a copy holds the server back, and gathers nothing")
+    func backPressure() async throws {
+        try await withClient { client in
+            try await client.withConnection { connection in
+                let row = try await connection.execute("select pg_backend_pid()").first
+                let backend = try #require(try row?.decode(Int32.self, at: 0))
+                let waits = PostgresStatement("select coalesce(wait_event, '') from pg_stat_activity where pid = $1")
+                var isHeldBack = false
+                // Far more than sockets hold.
+                try await connection.copyOut(
+                    "copy (select repeat('x', 1000) from generate_series(1, 300000)) to stdout"
+                ) {
+                    _ in
+                    guard !isHeldBack else { return }
+                    var held = 0
+                    // Between two pieces a server that is read from waits as well, but not for long.
+                    for _ in 0..<500 where held < 25 {
+                        let event = try await client.execute(waits, [backend]).first?.decode(String.self, at: 0)
+                        held = event == "ClientWrite" ? held + 1 : 0
+                        try await Task.sleep(for: .milliseconds(20))
+                    }
+                    isHeldBack = held == 25
+                    try #require(isHeldBack)
+                }
+                #expect(isHeldBack)
+                try await connection.execute("select 1")
+            }
+        }
+    }
+
     @Test("COPY by another door, and a statement by COPY's, are refused")
     func wrongDoor() async throws {
         try await withClient { client in

@@ -24,6 +24,24 @@ struct FaultTests {
         }
     }
 
+    @Test("a statement whose client has gone is ended by the server, and lets go of its locks")
+    func goneClient() async throws {
+        try await withClient { other in
+            let marker = uniqueName("marker")
+            let running = PostgresStatement(
+                "select count(*) from pg_stat_activity where state = 'active' and query like '%' || $1 || '%' and pid <> pg_backend_pid()"
+            )
+            let count = { try await other.execute(running, [marker]).first?.decode(Int.self, at: 0) ?? 0 }
+            try await withClient { client in
+                let task = Task { try await client.execute(PostgresStatement("select pg_sleep(600) /* \(marker) */")) }
+                try await eventually("it runs") { try await count() == 1 }
+                await client.close()
+                #expect(await postgresError { _ = try await task.value }?.code == .closed)
+            }
+            try await eventually("it has ended") { try await count() == 0 }
+        }
+    }
+
     @Test("callers outlast a restart of the server")
     func restart() async throws {
         try await PrivateServer.with { server in
