@@ -186,8 +186,8 @@ let package = Package(
         tests(
             "RoleTests",
             [
-                "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Recording", "Observability", "Schemas", "Selection",
-                "Telephony", "TestBasics", "TestSupport", "Webhooks", hummingbird, hummingbirdTesting, httpTypes, inMemoryTracing, lifecycle, locks, logging, tracing,
+                "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Postgres", "Recording", "Observability", "Schemas",
+                "Selection", "Telephony", "TestBasics", "TestSupport", "Webhooks", hummingbird, hummingbirdTesting, httpTypes, inMemoryTracing, lifecycle, locks, logging, tracing,
             ]
         ),
         tests("ProviderSimulatorTests", ["ProviderSimulator", "TestBasics", httpClient, nioCore, nioHTTP1, logging]),

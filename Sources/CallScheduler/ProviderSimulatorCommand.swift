@@ -38,9 +38,17 @@ struct ProviderSimulatorCommand: AsyncParsableCommand {
         let configuration = try self.simulatorConfiguration()
         LogBootstrap.bootstrap(level: .info, format: .text)
         let logger = Logger(label: "provider-simulator")
-        let simulator = ProviderSimulator(configuration: configuration, logger: logger) { port in
-            Console.line("provider simulator listens on http://\(configuration.host):\(port)")
-        }
+        var witness: ProviderSimulator.RowWitness?
+        #if DEBUG
+            let seer = try SimulatorWitness(ProcessInfo.processInfo.environment, logger: logger)
+            if let seer { witness = { await seer.see($0) } }
+        #endif
+        let simulator = ProviderSimulator(
+            configuration: configuration,
+            logger: logger,
+            onListening: { Console.line("provider simulator listens on http://\(configuration.host):\($0)") },
+            witness: witness
+        )
         var group = ServiceGroupConfiguration(
             services: [simulator],
             gracefulShutdownSignals: [.sigterm, .sigint],

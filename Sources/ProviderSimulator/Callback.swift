@@ -48,9 +48,11 @@ struct Callback: Sendable {
     let status: String
     let sequence: Int
     let key: String
+    /// What its faults are drawn by: the same in every run of a scenario, as the provider's ids are not.
+    let draw: String
     let fields: [(String, String)]
 
-    init(entry: LedgerCall, status: String, sequence: Int, sip: Int?, target: CallbackTarget) {
+    init(entry: LedgerCall, request: Int, status: String, sequence: Int, sip: Int?, target: CallbackTarget) {
         let sid = entry.sid ?? ""
         var fields = [
             ("CallSid", sid), ("From", entry.from), ("To", entry.to), ("CallStatus", status),
@@ -70,6 +72,7 @@ struct Callback: Sendable {
         self.status = status
         self.sequence = sequence
         self.key = sid + "|" + String(sequence)
+        self.draw = [entry.to, String(request), String(sequence)].joined(separator: "|")
     }
 }
 
@@ -84,9 +87,12 @@ struct CallbackSender: Sendable {
         configuration: SimulatorConfiguration,
         note: @Sendable (LedgerCall.Callback) async -> Void
     ) async {
-        var random = SeededGenerator(seed: configuration.seed, words: ["callback", callback.key])
+        var random = SeededGenerator(seed: configuration.seed, words: ["callback", callback.draw])
+        var faults: [String] = []
         func strikes(_ fault: SimulatorConfiguration.Fault) -> Bool {
-            Double.random(in: 0..<1, using: &random) < configuration.faults[fault.rawValue] ?? 0
+            let strikes = Double.random(in: 0..<1, using: &random) < configuration.faults[fault.rawValue] ?? 0
+            if strikes { faults.append(fault.rawValue) }
+            return strikes
         }
         var record = LedgerCall.Callback(
             status: callback.status,
@@ -96,12 +102,14 @@ struct CallbackSender: Sendable {
             result: "lost"
         )
         guard !strikes(.callbackLost) else {
+            record.faults = faults
             await note(record)
             return
         }
         if strikes(.callbackReordered) { try? await Task.sleep(for: .milliseconds(700)) }
         if strikes(.callbackLate) { try? await Task.sleep(for: .seconds(configuration.lateCallbackSeconds)) }
         let copies = strikes(.callbackDuplicated) ? 2 : 1
+        if !faults.isEmpty { record.faults = faults }
         for _ in 0..<copies {
             for attempt in 1...(1 + callback.target.retries) {
                 record.attempt = attempt

@@ -232,7 +232,14 @@ actor Exchange {
         self.calls[sid] = call
         let index = call.index
         let entry = self.ledger[index]
-        let callback = Callback(entry: entry, status: status, sequence: sequence, sip: sip, target: target)
+        let callback = Callback(
+            entry: entry,
+            request: call.fate.request,
+            status: status,
+            sequence: sequence,
+            sip: sip,
+            target: target
+        )
         let configuration = self.configuration
         Task {
             await self.sender.send(callback, configuration: configuration) { record in

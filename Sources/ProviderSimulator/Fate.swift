@@ -6,6 +6,8 @@
 struct Fate: Sendable, Equatable {
     var outcome: SimulatorConfiguration.Outcome
     var fault: SimulatorConfiguration.Fault?
+    /// Which request for its number it is, from 0.
+    let request: Int
     var ringSeconds: Double
     var talkSeconds: Double
 
@@ -18,6 +20,7 @@ struct Fate: Sendable, Equatable {
         } else {
             self.outcome = drawn
         }
+        self.request = request
         let ring = Double.random(in: configuration.ringSeconds.min...configuration.ringSeconds.max, using: &random)
         let talk = Double.random(in: configuration.talkSeconds.min...configuration.talkSeconds.max, using: &random)
         self.ringSeconds = script?.ringSeconds ?? ring

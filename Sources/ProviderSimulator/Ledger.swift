@@ -17,6 +17,27 @@ public struct LedgerCall: Sendable, Codable, Equatable {
         public var attempt: Int
         /// The HTTP status it was answered with, `lost`, or the failure.
         public var result: String
+        /// The faults that were played with it.
+        public var faults: [String]?
+    }
+
+    /// What the caller's database held of the call when the request arrived.
+    public struct Row: Sendable, Codable, Equatable {
+        /// The number in the call's committed row; nil when there was none.
+        public var number: String?
+        /// When that was read, by the database's clock.
+        public var seenAt: Date
+
+        /// Creates what was seen.
+        public init(number: String?, seenAt: Date) {
+            self.number = number
+            self.seenAt = seenAt
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case number
+            case seenAt = "seen_at"
+        }
     }
 
     /// The provider's id; nil when nothing was placed.
@@ -49,6 +70,8 @@ public struct LedgerCall: Sendable, Codable, Equatable {
     public var answeredBy: String?
     /// Whether a request ended it.
     public var hungUp = false
+    /// The caller's row, seen before anything was answered; nil when nobody looked, or could not.
+    public var row: Row?
     /// The callbacks.
     public var callbacks: [Callback] = []
     /// All parameters of the request, as sent.
@@ -70,6 +93,7 @@ public struct LedgerCall: Sendable, Codable, Equatable {
         case status
         case answeredBy = "answered_by"
         case hungUp = "hung_up"
+        case row
         case callbacks
         case parameters
     }

@@ -5,7 +5,7 @@ import Foundation
 
 /// A request to place a call, checked as the API checks it.
 struct PlaceRequest: Sendable {
-    let entry: LedgerCall
+    var entry: LedgerCall
     let ringTimeout: Double
     let timeLimit: Double
     let detectsMachines: Bool

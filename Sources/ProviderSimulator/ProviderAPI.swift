@@ -10,13 +10,15 @@ import NIOCore
 struct ProviderAPI: Sendable {
     let exchange: Exchange
     let configuration: SimulatorConfiguration
+    var witness: ProviderSimulator.RowWitness?
 
     // MARK: Place
 
     func place(_ request: Request) async throws -> Response {
         guard self.isAuthorized(request) else { return Self.unauthorized }
         let fields = try await Self.form(request)
-        let place = PlaceRequest(fields, receivedAt: Date())
+        var place = PlaceRequest(fields, receivedAt: Date())
+        if let witness = self.witness, let callID = place.entry.callID { place.entry.row = await witness(callID) }
         do {
             try PlaceRequest.check(fields)
         } catch {

@@ -12,8 +12,12 @@ public import ServiceLifecycle
 ///
 /// Its ledger is the independent witness of what was asked of it. It shares no code with the adapter that it tests.
 public struct ProviderSimulator: Service {
+    /// Looks up what the caller's database holds of a call; nil when that cannot be seen.
+    public typealias RowWitness = @Sendable (_ callID: String) async -> LedgerCall.Row?
+
     private let configuration: SimulatorConfiguration
     private let logger: Logger
+    private let witness: RowWitness?
     private let onListening: @Sendable (Int) async -> Void
 
     /// Creates a simulator.
@@ -21,13 +25,16 @@ public struct ProviderSimulator: Service {
     ///   - configuration: How it behaves.
     ///   - logger: Where it logs.
     ///   - onListening: Called with the port once it is open.
+    ///   - witness: Asked when a request to place a call arrives, before anything is answered.
     public init(
         configuration: SimulatorConfiguration,
         logger: Logger,
-        onListening: @escaping @Sendable (Int) async -> Void = { _ in }
+        onListening: @escaping @Sendable (Int) async -> Void = { _ in },
+        witness: RowWitness? = nil
     ) {
         self.configuration = configuration
         self.logger = logger
+        self.witness = witness
         self.onListening = onListening
     }
 
@@ -52,7 +59,7 @@ public struct ProviderSimulator: Service {
         logger.logLevel = max(logger.logLevel, .warning)
         let onListening = self.onListening
         let application = Application(
-            router: Self.router(exchange: exchange, configuration: self.configuration),
+            router: Self.router(exchange: exchange, configuration: self.configuration, witness: self.witness),
             configuration: .init(
                 address: .hostname(self.configuration.host, port: self.configuration.port),
                 serverName: nil
@@ -73,10 +80,14 @@ public struct ProviderSimulator: Service {
         try? await client.shutdown()
     }
 
-    static func router(exchange: Exchange, configuration: SimulatorConfiguration) -> Router<BasicRequestContext> {
+    static func router(
+        exchange: Exchange,
+        configuration: SimulatorConfiguration,
+        witness: RowWitness? = nil
+    ) -> Router<BasicRequestContext> {
         let router = Router()
         let account = "/2010-04-01/Accounts/\(configuration.accountSID)"
-        let api = ProviderAPI(exchange: exchange, configuration: configuration)
+        let api = ProviderAPI(exchange: exchange, configuration: configuration, witness: witness)
         router.post("\(account)/Calls.json") { request, _ in try await api.place(request) }
         router.get("\(account)/Calls.json") { request, _ in try await api.list(request) }
         router.get("\(account)/Calls/{sid}") { request, context in

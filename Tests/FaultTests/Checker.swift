@@ -5,30 +5,24 @@ import CallModel
 import Foundation
 import ProviderSimulator
 
-/// A promise that was broken.
-struct Violation: Sendable, CustomStringConvertible {
-    /// The invariant, `I1` to `I7`.
-    let invariant: String
-    /// The call, when it is about one.
-    let callID: String?
-    let message: String
-
-    var description: String { "\(self.invariant) \(self.callID.map { "call_id=\($0) " } ?? "")\(self.message)" }
-}
-
-/// Compares the witnesses. Pure: the same witnesses give the same verdict.
+/// Compares the witnesses. Pure: the same witnesses give the same verdict. Every attempt and every request is looked at,
+/// joined both ways.
 struct Checker {
-    /// Pauses and exclusions act within this time, in seconds.
-    static let reaction = 1.0
+    /// From a row to the provider at most this long, in seconds, beside what the test itself has held up: a permission is
+    /// used for one second, the rest is for a machine that does other things.
+    static let way = 5.0
     /// How far two clocks of one machine may be read apart, in seconds.
     static let clockTolerance = 0.005
+    /// The longest time after which a contact is due again for another reason than the retry interval, in seconds: its
+    /// number was busy.
+    static let longestRest = 60.0
 
     let witnesses: Witnesses
-    private let attempts: [String: Witnesses.Attempt]
-    private let campaigns: [String: Witnesses.Campaign]
-    private let requests: [String: [LedgerCall]]
+    let attempts: [String: Witnesses.Attempt]
+    let campaigns: [String: Witnesses.Campaign]
+    let requests: [String: [LedgerCall]]
     /// Each contact's counted attempts, oldest first.
-    private let counted: [String: [Witnesses.Attempt]]
+    let counted: [String: [Witnesses.Attempt]]
 
     init(_ witnesses: Witnesses) {
         self.witnesses = witnesses
@@ -41,8 +35,8 @@ struct Checker {
 
     /// Every broken promise.
     func violations() -> [Violation] {
-        self.oneLiveCallPerNumber() + self.rowBeforeCall() + self.onlyWhenAllowed() + self.limits()
-            + self.nothingStranded() + self.everyOutcomeOnce() + self.everySurveyEvent() + self.everyReason()
+        self.oneLiveCallPerNumber() + self.everyRequest() + self.everyAttempt() + self.onlyWhenAllowed() + self.limits()
+            + self.nothingStranded() + self.everyOutcome() + self.everyStory() + self.everyReason()
     }
 
     // MARK: I1
@@ -55,11 +49,7 @@ struct Checker {
                 let start = call.startedAt ?? .distantPast
                 if let before = previous, start < before.end {
                     violations.append(
-                        Violation(
-                            invariant: "I1",
-                            callID: call.callID,
-                            message: "rang while call_id=\(before.call.callID ?? "none") to the same number was live"
-                        )
+                        Violation(.overlapping, call.callID, "call_id=\(before.call.callID ?? "none")")
                     )
                 }
                 let end = call.endedAt ?? .distantFuture
@@ -68,49 +58,54 @@ struct Checker {
         }
         let open = Dictionary(grouping: self.witnesses.attempts.filter { $0.endedAt == nil }, by: \.phoneNumber)
         for (_, attempts) in open where attempts.count > 1 {
-            violations.append(
-                Violation(invariant: "I1", callID: attempts[0].callID, message: "\(attempts.count) attempts are open")
-            )
+            violations.append(Violation(.severalOpen, attempts[0].callID, "\(attempts.count)"))
         }
         return violations
     }
 
     // MARK: I2
 
-    private func rowBeforeCall() -> [Violation] {
+    private func everyRequest() -> [Violation] {
         var violations: [Violation] = []
-        for (callID, requests) in self.requests {
-            if requests.count > 1 {
-                let placed = requests.count { $0.sid != nil }
-                violations.append(
-                    Violation(
-                        invariant: "I2",
-                        callID: callID,
-                        message: "the provider was asked \(requests.count) times and placed \(placed) calls"
-                    )
-                )
+        for request in self.witnesses.ledger {
+            guard let callID = request.callID else {
+                violations.append(Violation(.askedWithoutCallID, nil))
+                continue
             }
-            for request in requests {
-                guard let attempt = self.attempts[callID] else {
-                    violations.append(
-                        Violation(invariant: "I2", callID: callID, message: "the provider was asked without a row")
-                    )
-                    continue
-                }
-                if attempt.phoneNumber != request.to {
-                    violations.append(
-                        Violation(invariant: "I2", callID: callID, message: "another number was called than the row's")
-                    )
-                }
-                if request.requestedAt.timeIntervalSince(attempt.startedAt) < -Self.clockTolerance {
-                    violations.append(
-                        Violation(
-                            invariant: "I2",
-                            callID: callID,
-                            message: "the provider was asked before the row was made"
-                        )
-                    )
-                }
+            guard let attempt = self.attempts[callID] else {
+                violations.append(Violation(.askedWithoutRow, callID))
+                continue
+            }
+            if request.row.map({ $0.number == nil }) ?? false { violations.append(Violation(.rowNotCommitted, callID)) }
+            if request.requestedAt.timeIntervalSince(attempt.startedAt) < -Self.clockTolerance {
+                violations.append(Violation(.rowCameLater, callID))
+            }
+            if attempt.phoneNumber != request.to || request.row?.number.map({ $0 != request.to }) ?? false {
+                violations.append(Violation(.otherNumber, callID))
+            }
+        }
+        for (callID, requests) in self.requests where requests.count > 1 && !callID.isEmpty {
+            let placed = requests.count { $0.sid != nil }
+            violations.append(Violation(.askedAgain, callID, "\(requests.count) times, \(placed) calls placed"))
+        }
+        // Only a database that was away or frozen cannot be looked into.
+        let seen = self.witnesses.ledger.count { $0.row != nil }
+        if self.witnesses.isWatched, seen * 2 < self.witnesses.ledger.count {
+            violations.append(Violation(.hardlyWitnessed, nil, "\(seen) of \(self.witnesses.ledger.count)"))
+        }
+        return violations
+    }
+
+    private func everyAttempt() -> [Violation] {
+        var violations: [Violation] = []
+        for attempt in self.witnesses.attempts {
+            let requests = self.requests[attempt.callID] ?? []
+            // A dialer may have died between the row and the request: then nobody can know, and it counts.
+            if requests.isEmpty, attempt.isCounted, attempt.endedAt != nil, attempt.errorCode != "lost" {
+                violations.append(Violation(.neverAsked, attempt.callID, attempt.outcome ?? "no outcome"))
+            }
+            if let id = attempt.providerCallID, !requests.contains(where: { $0.sid == id }) {
+                violations.append(Violation(.strangeID, attempt.callID, id))
             }
         }
         return violations
@@ -120,38 +115,49 @@ struct Checker {
 
     private func onlyWhenAllowed() -> [Violation] {
         var violations: [Violation] = []
-        for request in self.witnesses.ledger {
-            guard let callID = request.callID, let attempt = self.attempts[callID],
-                let campaign = self.campaigns[attempt.campaignID]
-            else { continue }
-            func forbid(_ message: String) {
-                violations.append(Violation(invariant: "I3", callID: callID, message: message))
+        for attempt in self.witnesses.attempts {
+            func forbid(_ breach: Breach, _ detail: String) {
+                violations.append(Violation(breach, attempt.callID, detail))
             }
-            let sentAt = self.sentAt(request)
-            if let window = campaign.window, !Self.isOpen(window, at: sentAt) {
-                forbid("asked outside the window of \(campaign.name), at \(sentAt)")
+            if let campaign = self.campaigns[attempt.campaignID] {
+                // The statement that made the row asked the window about just this instant.
+                if let window = campaign.window, !Self.isOpen(window, at: attempt.startedAt) {
+                    forbid(.outsideWindow, "\(campaign.name), at \(attempt.startedAt)")
+                }
+                let known = campaign.changes.last { attempt.snapshot.sees($0.transaction) }
+                if known?.status != "running" { forbid(.notRunning, "\(campaign.name): \(known?.status ?? "unknown")") }
             }
-            if let excludedAt = self.witnesses.exclusions[request.to],
-                sentAt.timeIntervalSince(excludedAt) > Self.reaction
+            if let exclusion = self.witnesses.exclusions[attempt.phoneNumber],
+                attempt.snapshot.sees(exclusion.transaction)
             {
-                forbid("asked for a number that was excluded at \(excludedAt)")
+                forbid(.excluded, "at \(exclusion.at)")
             }
-            let second = sentAt.addingTimeInterval(-Self.reaction)
-            let before = campaign.changes.last { $0.at <= second }
-            let isRunning =
-                before?.status == "running"
-                || campaign.changes.contains { $0.status == "running" && $0.at > second && $0.at <= sentAt }
-            if !isRunning { forbid("asked for \(campaign.name), which was \(before?.status ?? "not started")") }
+            for request in self.requests[attempt.callID] ?? [] {
+                let way = self.way(from: attempt.startedAt, to: request.requestedAt)
+                if way > Self.way { forbid(.tooLongOnTheWay, "\(way) s") }
+            }
         }
         return violations
     }
 
-    /// What was under way while the test held up the connection had been sent earlier.
-    private func sentAt(_ request: LedgerCall) -> Date {
-        let arrival = request.requestedAt
-        let delay = self.witnesses.delays.first { $0.start <= arrival && arrival <= $0.end.addingTimeInterval(0.5) }
-        guard let delay, let callID = request.callID, let attempt = self.attempts[callID] else { return arrival }
-        return min(arrival, max(attempt.startedAt, delay.start))
+    /// How long a request was on its way, without what the test has held up.
+    func way(from start: Date, to end: Date) -> TimeInterval {
+        guard start < end else { return 0 }
+        let held = self.witnesses.delays.compactMap { $0.intersection(with: DateInterval(start: start, end: end)) }
+        var heldUp = 0.0
+        var reached = start
+        for delay in held.sorted() where delay.end > reached {
+            heldUp += delay.end.timeIntervalSince(max(delay.start, reached))
+            reached = delay.end
+        }
+        return end.timeIntervalSince(start) - heldUp
+    }
+
+    /// The longest way of any request, in seconds.
+    var longestWay: TimeInterval {
+        self.witnesses.ledger.compactMap { request in
+            request.callID.flatMap { self.attempts[$0] }.map { self.way(from: $0.startedAt, to: request.requestedAt) }
+        }.max() ?? 0
     }
 
     private static func isOpen(_ window: (start: Int, end: Int), at instant: Date) -> Bool {
@@ -175,12 +181,14 @@ struct Checker {
         for change in changes.sorted(by: { ($0.at, $0.step) < ($1.at, $1.step) }) {
             live += change.step
             if change.step == 1, live > self.witnesses.cap {
+                violations.append(Violation(.tooManyLive, change.callID, "\(live) of \(self.witnesses.cap)"))
+            }
+        }
+        for contact in self.witnesses.contacts {
+            let ordered = self.counted[contact.id] ?? []
+            if ordered.count != contact.attemptsCount {
                 violations.append(
-                    Violation(
-                        invariant: "I4",
-                        callID: change.callID,
-                        message: "\(live) calls were live, more than \(self.witnesses.cap)"
-                    )
+                    Violation(.miscounted, ordered.last?.callID, "\(contact.attemptsCount), rows \(ordered.count)")
                 )
             }
         }
@@ -189,180 +197,31 @@ struct Checker {
             if ordered.count > campaign.maximumAttempts {
                 violations.append(
                     Violation(
-                        invariant: "I4",
-                        callID: ordered.last?.callID,
-                        message: "\(ordered.count) attempts, more than \(campaign.maximumAttempts)"
+                        .tooManyAttempts,
+                        ordered.last?.callID,
+                        "\(ordered.count), more than \(campaign.maximumAttempts)"
                     )
                 )
             }
-            for (earlier, later) in zip(ordered, ordered.dropFirst()) {
-                let ended = self.requests[earlier.callID]?.compactMap(\.endedAt).max() ?? earlier.endedAt
-                guard let ended else { continue }
-                if later.startedAt.timeIntervalSince(ended) < campaign.retryInterval - Self.clockTolerance {
-                    violations.append(
-                        Violation(
-                            invariant: "I4",
-                            callID: later.callID,
-                            message: "tried again before the retry interval after call_id=\(earlier.callID) had passed"
-                        )
-                    )
-                }
+            for (earlier, later) in zip(ordered, ordered.dropFirst())
+            where self.isTooEarly(later, after: earlier, campaign) {
+                violations.append(Violation(.tooEarly, later.callID, "after call_id=\(earlier.callID)"))
             }
         }
         return violations
     }
 
-    // MARK: I5
-
-    private func nothingStranded() -> [Violation] {
-        var violations: [Violation] = []
-        for contact in self.witnesses.contacts {
-            let fault: String? =
-                switch contact.state {
-                case "in_progress": "is still in progress"
-                case "pending" where contact.nextAttemptAt == nil: "is pending and never due"
-                case "not_reached" where contact.nextAttemptAt == nil && !self.isExhausted(contact):
-                    "has attempts left and is never due"
-                default: nil
-                }
-            if let fault {
-                violations.append(
-                    Violation(invariant: "I5", callID: contact.callID, message: "contact \(contact.id) \(fault)")
-                )
-            }
+    /// By the database's clock for the row, and by the provider's for the call.
+    private func isTooEarly(
+        _ later: Witnesses.Attempt,
+        after earlier: Witnesses.Attempt,
+        _ campaign: Witnesses.Campaign
+    ) -> Bool {
+        let byRow = earlier.endedAt.map { later.startedAt.timeIntervalSince($0) < campaign.retryInterval } ?? true
+        let ended = self.requests[earlier.callID]?.compactMap(\.endedAt).max()
+        let byCall = ended.map {
+            later.startedAt.timeIntervalSince($0) < campaign.retryInterval - Self.clockTolerance
         }
-        for attempt in self.witnesses.attempts where attempt.endedAt == nil {
-            violations.append(
-                Violation(invariant: "I5", callID: attempt.callID, message: "the attempt is still \(attempt.status)")
-            )
-        }
-        return violations
-    }
-
-    /// Whether a contact may rest for good: its attempts are used up, or its number cannot exist.
-    private func isExhausted(_ contact: Witnesses.Contact) -> Bool {
-        guard let campaign = self.campaigns[contact.campaignID] else { return false }
-        if contact.attemptsCount >= campaign.maximumAttempts { return true }
-        let last = self.counted[contact.id]?.last
-        return last?.outcome == "failed" && PermanentFailure.matches(errorCode: last?.errorCode)
-    }
-
-    // MARK: I6
-
-    private func everyOutcomeOnce() -> [Violation] {
-        var violations: [Violation] = []
-        for call in self.witnesses.ledger where call.endedAt != nil && call.sid != nil {
-            guard let callID = call.callID, let attempt = self.attempts[callID] else { continue }
-            func differ(_ message: String) {
-                violations.append(Violation(invariant: "I6", callID: callID, message: message))
-            }
-            guard let outcome = attempt.outcome else {
-                differ("ended at the provider as \(call.status), and no outcome is recorded")
-                continue
-            }
-            let expected: [String] =
-                switch call.status {
-                case "completed": ["completed", "answering_machine", "refused"]
-                case "busy": ["busy"]
-                case "no-answer": ["no_answer"]
-                default: ["failed"]
-                }
-            if !expected.contains(outcome) {
-                differ("ended at the provider as \(call.status), recorded as \(outcome) (\(attempt.errorCode ?? "-"))")
-            }
-            if attempt.errorCode == "lost" { differ("is recorded as lost, and the provider knows it") }
-            if !attempt.isCounted { differ("was placed, and is not counted") }
-            if let stored = attempt.providerCallID, stored != call.sid { differ("has another call's provider id") }
-        }
-        if Set(self.witnesses.attempts.map(\.callID)).count != self.witnesses.attempts.count {
-            violations.append(Violation(invariant: "I6", callID: nil, message: "a call has two rows"))
-        }
-        return violations
-    }
-
-    private func everySurveyEvent() -> [Violation] {
-        var violations: [Violation] = []
-        let published = Dictionary(grouping: self.witnesses.surveyMessages) { $0.eventID.uuidString.lowercased() }
-        let rows = Dictionary(self.witnesses.surveyRows.map { ($0.eventID, $0) }) { first, _ in first }
-        for row in self.witnesses.surveyRows {
-            let messages = published[row.eventID] ?? []
-            if !row.isPublished || messages.isEmpty {
-                violations.append(
-                    Violation(
-                        invariant: "I6",
-                        callID: row.callID,
-                        message: "survey.\(row.kind) was \(row.isPublished ? "noted, not published" : "not published")"
-                    )
-                )
-            }
-            for message in messages where message.contactID.uuidString.lowercased() != row.contactID {
-                violations.append(
-                    Violation(invariant: "I6", callID: row.callID, message: "survey.\(row.kind) names another contact")
-                )
-            }
-        }
-        for (eventID, messages) in published where rows[eventID] == nil {
-            violations.append(
-                Violation(
-                    invariant: "I6",
-                    callID: messages[0].callID.uuidString.lowercased(),
-                    message: "survey.\(messages[0].kind.rawValue) was published with an id that no row has"
-                )
-            )
-        }
-        let told = Set(self.witnesses.surveyRows.map(\.contactID))
-        for contact in self.witnesses.contacts where !told.contains(contact.id) {
-            let isOver =
-                ["completed", "refused"].contains(contact.state)
-                || contact.state == "not_reached" && contact.nextAttemptAt == nil
-            if isOver {
-                violations.append(
-                    Violation(
-                        invariant: "I6",
-                        callID: nil,
-                        message: "contact \(contact.id) ended as \(contact.state) and no survey event tells it"
-                    )
-                )
-            }
-        }
-        return violations
-    }
-
-    // MARK: I7
-
-    private func everyReason() -> [Violation] {
-        var violations: [Violation] = []
-        for request in self.witnesses.ledger where request.sid == nil {
-            guard let callID = request.callID, let attempt = self.attempts[callID] else { continue }
-            if attempt.errorCode == nil {
-                violations.append(
-                    Violation(
-                        invariant: "I7",
-                        callID: callID,
-                        message: "nothing was placed, and the row does not say why"
-                    )
-                )
-            }
-        }
-        for attempt in self.witnesses.attempts where !attempt.isCounted && attempt.errorCode == nil {
-            violations.append(
-                Violation(invariant: "I7", callID: attempt.callID, message: "was given back without a reason")
-            )
-        }
-        for letter in self.witnesses.deadLetters where !self.witnesses.poison.contains(letter.messageID) {
-            let isExplained =
-                letter.reason == "delivery_limit"
-                || letter.callID.flatMap { self.attempts[$0] }?.errorCode != nil
-            if !isExplained {
-                violations.append(
-                    Violation(
-                        invariant: "I7",
-                        callID: letter.callID,
-                        message: "a \(letter.type) was dead-lettered (\(letter.reason)), and no row says why"
-                    )
-                )
-            }
-        }
-        return violations
+        return byRow || byCall ?? false
     }
 }

@@ -72,6 +72,7 @@ final class FaultHouse: Sendable {
         logger.logLevel = .critical
         let rehearsal = try await Rehearsal.start(
             scenario: scenario,
+            watching: servers.databaseURL,
             logFile: folder.appendingPathComponent("simulator.log")
         )
         let client = PostgresClient(
@@ -116,6 +117,7 @@ final class FaultHouse: Sendable {
             folder: folder
         )
         _ = try await house.store.migrate()
+        try await house.noteVisibility()
         try await broker.waitUntilReady(timeout: .seconds(30))
         await house.addRoles(webhookPorts: webhookPorts)
         return house

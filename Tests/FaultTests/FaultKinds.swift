@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Observability
+import ProviderSimulator
 
 /// Something that is done to a process of ours.
 enum ProcessFault: Sendable, Equatable {
@@ -15,6 +16,16 @@ enum ProcessFault: Sendable, Equatable {
     static let deck: [ProcessFault] =
         Role.allCases.map { .kill($0) } + Role.allCases.map { .terminate($0) } + Role.allCases.map { .freeze($0) }
         + FailPoint.allCases.map { .failPoint($0) }
+
+    /// What is counted when it has had its effect.
+    var name: String {
+        switch self {
+        case .kill(let role): "\(role.rawValue) killed"
+        case .terminate(let role): "\(role.rawValue) told to drain"
+        case .freeze(let role): "\(role.rawValue) frozen"
+        case .failPoint(let point): "died at \(point.rawValue)"
+        }
+    }
 }
 
 /// Something that is done to a server or to the way to it.
@@ -34,6 +45,34 @@ enum ServerFault: Sendable, Equatable {
     static let deck: [ServerFault] =
         Servers.Kind.allCases.flatMap { [.crash($0), .restart($0), .freeze($0)] } + [.diskAlarm]
         + Wire.allCases.flatMap { [.cut($0), .away($0), .hold($0)] }
+
+    /// What is counted when it has had its effect.
+    var name: String {
+        switch self {
+        case .crash(let kind): "\(kind.rawValue) killed"
+        case .restart(let kind): "\(kind.rawValue) restarted"
+        case .freeze(let kind): "\(kind.rawValue) frozen"
+        case .diskAlarm: "broker's disk alarm"
+        case .cut(let wire): "\(wire.rawValue) connections broken"
+        case .away(let wire): "\(wire.rawValue) away"
+        case .hold(let wire): "\(wire.rawValue) held up"
+        }
+    }
+}
+
+/// What must have happened in a run, each at least once: a run without it would show less than it says.
+enum Demands {
+    /// What the test does itself, as its log counts it.
+    static let ofTheLog = Set(
+        ProcessFault.deck.map(\.name) + ServerFault.deck.map(\.name) + OutsideFault.allCases.map(\.rawValue)
+    )
+
+    /// The provider's own faults, which only its ledger tells.
+    static func missing(in ledger: [LedgerCall]) -> [String] {
+        let faults = Set(ledger.compactMap(\.fault) + ledger.flatMap(\.callbacks).flatMap { $0.faults ?? [] })
+        return SimulatorConfiguration.Fault.allCases.map(\.rawValue).filter { !faults.contains($0) }
+            .map { "the provider's \($0)" }
+    }
 }
 
 /// Something that people do, or that comes from outside.

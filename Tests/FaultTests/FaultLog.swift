@@ -28,6 +28,10 @@ final class FaultLog: Sendable {
     /// What happened that must not.
     var unexpected: [String] { self.state.withLockedValue(\.faults) }
 
+    /// What of this has not happened yet.
+    func missing(of kinds: Set<String>) -> Set<String> { kinds.subtracting(self.counts.keys) }
+
+    /// Counts a fault that has had its effect.
     func count(_ kind: String) {
         self.state.withLockedValue { $0.counts[kind, default: 0] += 1 }
         self.note(kind)

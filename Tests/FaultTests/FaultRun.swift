@@ -5,13 +5,12 @@ import AMQP
 import CallModel
 import CallStore
 import Foundation
+import NIOConcurrencyHelpers
 import Observability
 import ProviderSimulator
 import TestBasics
 import TestSupport
 import Testing
-
-@testable import struct ProviderSimulator.SeededGenerator
 
 /// Runs the house under random faults, lets it come to rest, and asks all witnesses.
 struct FaultRun: Sendable {
@@ -35,117 +34,151 @@ struct FaultRun: Sendable {
         """
     }
 
+    /// How long a run goes on, when its time is up, without anything new of what it must have seen.
+    static let patience = Duration.seconds(300)
+
     func run() async throws {
+        self.house.log.note("seed \(self.seed), \(self.duration)")
         let outside = try await OutsideFaults(house: self.house, seed: self.seed, duration: self.duration)
-        let end = ContinuousClock.now + self.duration
+        let isOver = NIOLockedValueBox(false)
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.superviseUntil(end) }
-            group.addTask { await self.breakProcesses(until: end) }
-            group.addTask { await self.breakServers(until: end) }
-            group.addTask { await outside.run(until: end) }
+            group.addTask { await self.supervise { isOver.withLockedValue(\.self) } }
+            group.addTask { await self.breakProcesses { isOver.withLockedValue(\.self) } }
+            group.addTask { await self.breakServers { isOver.withLockedValue(\.self) } }
+            group.addTask { await outside.run { isOver.withLockedValue(\.self) } }
+            group.addTask {
+                await self.waitForEverything(outside)
+                isOver.withLockedValue { $0 = true }
+            }
             await group.waitForAll()
         }
         self.house.log.note("no more faults")
-        let supervision = Task {
-            while !Task.isCancelled {
-                await self.house.slots.supervise()
-                try? await Task.sleep(for: .milliseconds(100))
-            }
-        }
+        let supervision = Task { await self.supervise { Task.isCancelled } }
         defer { supervision.cancel() }
         try await self.showThatItRunsAgain(outside)
         let rest = try await self.comeToRest()
         try await self.judge(outside, rest: rest)
     }
 
+    /// Lets the run last its time, and until each kind of fault has happened, however slow the machine is.
+    private func waitForEverything(_ outside: OutsideFaults) async {
+        let end = ContinuousClock.now + self.duration
+        var fewest = Int.max
+        var newest = ContinuousClock.now
+        while true {
+            try? await Task.sleep(for: .seconds(1))
+            let now = ContinuousClock.now
+            guard now >= end else { continue }
+            let missing = await self.missing(outside)
+            if missing.isEmpty { return }
+            if missing.count < fewest {
+                fewest = missing.count
+                newest = now
+                self.house.log.note("still missing: \(missing.joined(separator: ", "))")
+            }
+            if now - newest > Self.patience {
+                self.house.log.unexpected("never happened: \(missing.joined(separator: ", "))")
+                return
+            }
+        }
+    }
+
+    private func missing(_ outside: OutsideFaults) async -> [String] {
+        let missing = self.house.log.missing(of: Demands.ofTheLog).sorted()
+        guard missing.isEmpty else { return missing }
+        do {
+            return try await Demands.missing(in: self.house.rehearsal.ledger().calls) + outside.missing()
+        } catch {
+            return ["\(error)"]
+        }
+    }
+
     // MARK: Faults
 
-    private func superviseUntil(_ end: ContinuousClock.Instant) async {
-        while ContinuousClock.now < end {
+    private func supervise(until isOver: () -> Bool) async {
+        while !isOver() {
             await self.house.slots.supervise()
             try? await Task.sleep(for: .milliseconds(100))
         }
     }
 
-    private func breakProcesses(until end: ContinuousClock.Instant) async {
-        var random = SeededGenerator(seed: self.seed, words: ["processes"])
-        var deck = Deck(ProcessFault.deck)
+    private func breakProcesses(until isOver: () -> Bool) async {
         let slots = self.house.slots
         let log = self.house.log
-        while ContinuousClock.now < end {
-            try? await Task.sleep(for: .milliseconds(Int.random(in: 300...1500, using: &random)))
-            let pick = random.next()
-            let pause = Duration.milliseconds(Int.random(in: 0...2000, using: &random))
-            switch deck.deal(using: &random) {
+        for step in ProcessPlan(seed: self.seed) {
+            try? await Task.sleep(for: step.wait)
+            if isOver() { return }
+            switch step.fault {
             case .kill(let role):
-                log.count("\(role.rawValue) killed")
-                await slots.kill(role, pause: pause, random: pick)
+                log.note("kills a \(role.rawValue)")
+                await slots.kill(role, pause: step.pause, random: step.pick)
             case .terminate(let role):
-                log.count("\(role.rawValue) told to drain")
-                let took = await slots.terminate(role, random: pick)
+                let took = await slots.terminate(role, random: step.pick)
                 log.note("\(role.rawValue) drained in \(took ?? .zero)")
             case .freeze(let role):
-                log.count("\(role.rawValue) frozen")
-                await slots.freeze(role, for: pause * 2, random: pick)
+                log.note("freezes a \(role.rawValue)")
+                await slots.freeze(role, for: step.pause * 2, random: step.pick)
             case .failPoint(let point):
-                log.note("armed \(point.rawValue)")
-                await slots.arm(point, random: pick)
+                log.note("arms \(point.rawValue)")
+                await slots.arm(point, random: step.pick)
             }
         }
     }
 
-    private func breakServers(until end: ContinuousClock.Instant) async {
-        var random = SeededGenerator(seed: self.seed, words: ["servers"])
-        var deck = Deck(ServerFault.deck)
-        while ContinuousClock.now < end {
-            try? await Task.sleep(for: .milliseconds(Int.random(in: 300...2000, using: &random)))
-            let pause = Duration.milliseconds(Int.random(in: 200...3000, using: &random))
-            let long = Int.random(in: 0..<8, using: &random) == 0 && self.duration > .seconds(240)
+    private func breakServers(until isOver: () -> Bool) async {
+        for step in ServerPlan(seed: self.seed) {
+            try? await Task.sleep(for: step.wait)
+            if isOver() { return }
+            let isLong = step.isLong && self.duration > .seconds(240)
             do {
-                try await self.inject(deck.deal(using: &random), pause: pause, isLong: long)
+                self.house.log.note("\(step.fault)")
+                if try await self.inject(step.fault, pause: step.pause, isLong: isLong) {
+                    self.house.log.count(step.fault.name)
+                    if isLong, case .away(let wire) = step.fault {
+                        self.house.log.count("\(wire.rawValue) away for a minute")
+                    }
+                }
             } catch {
                 self.house.log.unexpected("a fault could not be injected: \(error)")
             }
+            self.house.log.note("  over")
         }
     }
 
-    private func inject(_ fault: ServerFault, pause: Duration, isLong: Bool) async throws {
-        let log = self.house.log
+    /// - Returns: Whether anybody could notice.
+    private func inject(_ fault: ServerFault, pause: Duration, isLong: Bool) async throws -> Bool {
         let servers = self.house.servers
         switch fault {
         case .crash(let kind):
-            log.count("\(kind.rawValue) killed")
-            try await servers.restart(kind, signal: SIGKILL, pause: pause)
+            return try await servers.restart(kind, signal: SIGKILL, pause: pause)
         case .restart(let kind):
-            log.count("\(kind.rawValue) restarted")
-            try await servers.restart(kind, signal: kind == .postgres ? SIGINT : SIGTERM, pause: pause)
+            return try await servers.restart(kind, signal: kind == .postgres ? SIGINT : SIGTERM, pause: pause)
         case .freeze(let kind):
-            log.count("\(kind.rawValue) frozen")
-            try servers.freeze(kind)
+            let isFrozen = try servers.freeze(kind)
             try await Task.sleep(for: pause * 2)
             try servers.thaw(kind)
+            return isFrozen
         case .diskAlarm:
-            log.count("broker's disk alarm")
-            try await servers.setDiskAlarm(true)
+            let isAlarmed = try await servers.setDiskAlarm(true)
             try await Task.sleep(for: pause)
-            try await servers.setDiskAlarm(false)
+            let isStillAlarmed = try await servers.setDiskAlarm(false)
+            return isAlarmed && !isStillAlarmed
         case .cut(let wire):
-            log.count("\(wire.rawValue) connections broken")
-            self.house.wires[wire]?.cut(oneIn: 2)
+            return self.house.wires[wire]?.cut(oneIn: 2) ?? false
         case .away(let wire):
-            log.count("\(wire.rawValue) \(isLong ? "away for a minute" : "away")")
             self.house.wires[wire]?.takeAway()
             try await Task.sleep(for: isLong ? .seconds(60) : pause)
-            self.house.wires[wire]?.bringBack()
+            defer { self.house.wires[wire]?.bringBack() }
+            return self.house.wires[wire]?.hasTurnedAway ?? false
         case .hold(let wire):
-            log.count("\(wire.rawValue) held up")
             let start = Date()
             self.house.wires[wire]?.hold()
             try await Task.sleep(for: pause)
+            let isUsed = self.house.wires[wire]?.isUsed ?? false
             self.house.wires[wire]?.release()
-            if wire == .provider { log.delay(DateInterval(start: start, end: Date())) }
+            if wire == .provider { self.house.log.delay(DateInterval(start: start, end: Date())) }
+            return isUsed
         }
-        log.note("  over")
     }
 
     // MARK: Afterwards
@@ -196,6 +229,9 @@ struct FaultRun: Sendable {
         var text = """
             FAULTS seed \(self.seed), \(self.duration) of faults, logs in \(self.house.folder.path)
             FAULTS requests to the provider  \(witnesses.ledger.count)
+            FAULTS compared on arrival       \(witnesses.ledger.count { $0.row != nil })
+            FAULTS longest way to provider   \(String(format: "%.2f", Checker(witnesses).longestWay)) s
+            FAULTS tried again               \(Checker(witnesses).counted.values.map { $0.count - 1 }.reduce(0, +))
             FAULTS calls placed              \(witnesses.ledger.count { $0.sid != nil })
             FAULTS attempts                  \(witnesses.attempts.count)
             FAULTS attempts lost             \(witnesses.attempts.count { $0.errorCode == "lost" })

@@ -19,6 +19,9 @@ extension Witnesses {
             let answer = call.answered.map { "answered \($0)" } ?? "no answer"
             let words = [answer, call.fault ?? "no fault", call.refusal ?? "", call.sid ?? "nothing placed"]
             lines.append((call.requestedAt, "provider asked: " + words.filter { !$0.isEmpty }.joined(separator: ", ")))
+            if let row = call.row {
+                lines.append((row.seenAt, "provider sees \(row.number == nil ? "no row" : "the row")"))
+            }
             for (at, what) in [
                 (call.startedAt, "dials"), (call.ringingAt, "rings"), (call.answeredAt, "picked up"),
                 (call.endedAt, "ends as \(call.status)\(call.hungUp ? ", by request" : "")"),
@@ -38,7 +41,7 @@ extension Witnesses {
             lines.append((.distantFuture, "survey.\(row.kind) \(row.isPublished ? "published" : "unpublished")"))
         }
         if let number = attempt?.phoneNumber, let excluded = self.exclusions[number] {
-            lines.append((excluded, "operator excludes the number"))
+            lines.append((excluded.at, "operator excludes the number"))
         }
         // Of what happened all the time, only what was near.
         let first = (lines.map(\.at).min() ?? .distantPast).addingTimeInterval(-10)
@@ -50,7 +53,9 @@ extension Witnesses {
             }
         }
         for delay in self.delays where delay.end > first && delay.start < last {
-            lines.append((delay.start, "test     holds up the way to the provider until \(Self.clock(delay.end))"))
+            lines.append(
+                (delay.start, "test     holds up a dialer or the way to the provider until \(Self.clock(delay.end))")
+            )
         }
         return lines.sorted { $0.at < $1.at }
             .map { "    \($0.at == .distantFuture ? "             end" : Self.clock($0.at)) \($0.text)" }

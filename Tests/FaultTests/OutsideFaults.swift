@@ -15,21 +15,26 @@ import TestSupport
 /// Campaigns with contacts in them, and what people and strangers do to them meanwhile.
 final class OutsideFaults: Sendable {
     private struct State {
-        var random: SeededGenerator
         var nextContact = 20
         var poison: Set<String> = []
-        var isPaused = false
     }
 
+    private static let names = ["main", "twins", "rules", "closing"]
+
     private let house: FaultHouse
-    private let state: NIOLockedValueBox<State>
+    private let seed: UInt64
+    private let state = NIOLockedValueBox(State())
     private let campaigns: [String: UUID]
+    private let closesAt: Date
 
     init(house: FaultHouse, seed: UInt64, duration: Duration) async throws {
         self.house = house
-        self.state = NIOLockedValueBox(State(random: SeededGenerator(seed: seed, words: ["outside"])))
+        self.seed = seed
+        let now = Int(Date().timeIntervalSince1970)
+        let closing = (now + max(30, Int(duration.components.seconds) / 2) + 59) / 60
+        self.closesAt = Date(timeIntervalSince1970: Double(closing * 60))
         var campaigns: [String: UUID] = [:]
-        for name in ["main", "twins", "rules", "closing"] {
+        for name in Self.names {
             campaigns[name] = try await Fixtures.runningCampaign(
                 in: house.store,
                 name: name,
@@ -38,9 +43,10 @@ final class OutsideFaults: Sendable {
             ) { settings in
                 settings.answerURL = house.rehearsal.url + "/simulator/answer"
                 settings.maximumAttempts = name == "main" ? 3 : 2
-                settings.retryIntervalMinutes = name == "twins" ? 1 : 0
+                // The window of the last one is too short for a minute to pass in it.
+                settings.retryIntervalMinutes = name == "closing" ? 0 : 1
                 settings.detectsMachines = name != "rules"
-                if name == "closing" { settings.window = Self.closingWindow(after: duration) }
+                if name == "closing" { settings.window = Self.window(from: now / 60 - 60, to: closing) }
             }
         }
         self.campaigns = campaigns
@@ -51,15 +57,30 @@ final class OutsideFaults: Sendable {
     var poison: Set<String> { self.state.withLockedValue(\.poison) }
 
     /// Opens an hour ago and closes in the middle of the run, on the minute.
-    private static func closingWindow(after duration: Duration) -> LocalTimeWindow? {
-        let now = Int(Date().timeIntervalSince1970)
-        let close = (now + max(30, Int(duration.components.seconds) / 2) + 59) / 60 % 1440
+    private static func window(from start: Int, to end: Int) -> LocalTimeWindow? {
         func text(_ minute: Int) -> String {
-            let minute = (minute + 1440) % 1440
+            let minute = minute % 1440
             func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
             return two(minute / 60) + ":" + two(minute % 60)
         }
-        return try? LocalTimeWindow(text(now / 60 - 60) + "-" + text(close))
+        return try? LocalTimeWindow(text(start) + "-" + text(end))
+    }
+
+    /// What has not been shown yet: that retry intervals are waited for, and that a window closes before contacts who wait.
+    func missing() async throws -> [String] {
+        var missing: [String] = []
+        for (name, id) in self.campaigns.sorted(by: { $0.key < $1.key }) where name != "closing" {
+            let again = try await self.house.count(
+                "select count(*) from contacts where campaign_id = '\(id)' and attempts_count > 1"
+            )
+            if again == 0 { missing.append("a second attempt for \(name)") }
+        }
+        let closing = self.campaigns["closing"].map { "\($0)" } ?? ""
+        let waiting = try await self.house.count(
+            "select count(*) from contacts where campaign_id = '\(closing)' and state = 'pending'"
+        )
+        if Date() < self.closesAt.addingTimeInterval(5) || waiting == 0 { missing.append("a window that has closed") }
+        return missing
     }
 
     /// A range of numbers of each campaign's own, but for the twins.
@@ -71,22 +92,20 @@ final class OutsideFaults: Sendable {
         }
     }
 
-    func run(until end: ContinuousClock.Instant) async {
-        var deck = Deck(OutsideFault.allCases + [.exclude, .poison, .duplicateRequest, .replayEvent])
-        while ContinuousClock.now < end {
+    func run(until isOver: () -> Bool) async {
+        for step in OutsidePlan(seed: self.seed) {
+            if isOver() { break }
             do {
                 try await self.feed(extra: 0)
-                let fault = self.state.withLockedValue { deck.deal(using: &$0.random) }
-                try await self.inject(fault)
-                self.house.log.count(fault.rawValue)
+                var random = step.random
+                if try await self.inject(step.fault, using: &random) { self.house.log.count(step.fault.rawValue) }
             } catch {
                 // The servers are being broken meanwhile; what could not be done is not counted.
                 self.house.log.note("outside: \(error)")
             }
-            let pause = self.state.withLockedValue { Int.random(in: 200...1500, using: &$0.random) }
-            try? await Task.sleep(for: .milliseconds(pause))
+            try? await Task.sleep(for: step.wait)
         }
-        for name in ["main", "twins", "rules", "closing"] { await self.resume(name) }
+        for name in Self.names { await self.resume(name) }
     }
 
     /// Keeps enough contacts due that the dialers are never idle. The twins share their numbers with the main campaign.
@@ -118,30 +137,29 @@ final class OutsideFaults: Sendable {
         }
     }
 
-    private func inject(_ fault: OutsideFault) async throws {
+    /// - Returns: Whether there was anything to do it to.
+    private func inject(_ fault: OutsideFault, using random: inout SeededGenerator) async throws -> Bool {
         switch fault {
         case .pauseCampaign:
-            _ = try await self.operate(["campaign", "pause", "rules"])
-            try await self.wait(0...2500)
+            let code = try await self.operate(["campaign", "pause", "rules"])
+            try await Task.sleep(for: .milliseconds(Int.random(in: 0...2500, using: &random)))
             await self.resume("rules")
+            return code == 0
         case .pauseAll:
-            _ = try await self.operate(["pause", "--all"])
-            try await self.wait(0...1500)
-            for name in ["main", "twins", "rules", "closing"] { await self.resume(name) }
+            let code = try await self.operate(["pause", "--all"])
+            try await Task.sleep(for: .milliseconds(Int.random(in: 0...1500, using: &random)))
+            for name in Self.names { await self.resume(name) }
+            return code == 0
         case .exclude:
-            try await self.exclude()
+            return try await self.exclude(draw: random.next())
         case .poison:
-            try await self.poisonQueues()
+            try await self.poisonQueues(using: &random)
+            return true
         case .duplicateRequest:
-            try await self.repeatRequests()
+            return try await self.repeatRequests(draw: random.next())
         case .replayEvent:
-            try await self.replayReports()
+            return try await self.replayReports()
         }
-    }
-
-    private func wait(_ milliseconds: ClosedRange<Int>) async throws {
-        let pause = self.state.withLockedValue { Int.random(in: milliseconds, using: &$0.random) }
-        try await Task.sleep(for: .milliseconds(pause))
     }
 
     private func operate(_ arguments: [String]) async throws -> Int32 {
@@ -158,12 +176,14 @@ final class OutsideFaults: Sendable {
     }
 
     /// Half of them are being called or queued just now.
-    private func exclude() async throws {
+    private func exclude(draw: UInt64) async throws -> Bool {
         let rows = try await self.house.client.execute(
             PostgresStatement(
                 """
-                (select phone_number from contacts where state = 'in_progress' order by random() limit 1)
-                union all (select phone_number from contacts where state = 'pending' order by random() limit 1)
+                (select phone_number from contacts where state = 'in_progress'
+                    order by md5(external_contact_id || '\(draw)') limit 1)
+                union all (select phone_number from contacts where state = 'pending'
+                    order by md5(external_contact_id || '\(draw)') limit 1)
                 """,
                 prepared: false
             ),
@@ -171,15 +191,12 @@ final class OutsideFaults: Sendable {
         )
         let numbers = try rows.map { try PhoneNumber($0.decode(String.self, at: 0)) }
         try await self.house.store.addExclusions(numbers, reason: "asked for it", source: "api")
+        return !numbers.isEmpty
     }
 
-    private func poisonQueues() async throws {
+    private func poisonQueues(using random: inout SeededGenerator) async throws {
         let requests = CallTopology.dialExchange
         let reports = CallTopology.callEvents
-        var random = self.state.withLockedValue { state in
-            defer { _ = state.random.next() }
-            return state.random
-        }
         let bodies: [[UInt8]] = [
             [], Array("{".utf8), Array("null".utf8), Array(#"{"call_id":"x"}"#.utf8),
             [UInt8](repeating: 0x20, count: 20_000), (0..<200).map { _ in UInt8.random(in: 0...255, using: &random) },
@@ -195,11 +212,12 @@ final class OutsideFaults: Sendable {
         }
     }
 
-    private func repeatRequests() async throws {
+    private func repeatRequests(draw: UInt64) async throws -> Bool {
         let rows = try await self.house.client.execute(
             PostgresStatement(
                 """
-                (select call_id, id, campaign_id from contacts where state = 'in_progress' order by random() limit 3)
+                (select call_id, id, campaign_id from contacts where state = 'in_progress'
+                    order by md5(external_contact_id || '\(draw)') limit 3)
                 union all
                 (select call_id, contact_id, campaign_id from call_attempts order by id desc limit 2)
                 """,
@@ -223,9 +241,10 @@ final class OutsideFaults: Sendable {
                 routingKey: publication.routingKey
             )
         }
+        return rows.count > 0
     }
 
-    private func replayReports() async throws {
+    private func replayReports() async throws -> Bool {
         let rows = try await self.house.client.execute(
             PostgresStatement(
                 "select call_id, provider_call_id from call_attempts where answered_at is not null order by id desc limit 3",
@@ -249,5 +268,6 @@ final class OutsideFaults: Sendable {
                 )
             }
         }
+        return rows.count > 0
     }
 }

@@ -35,9 +35,15 @@ extension FaultHouse {
             )
         }
         witnesses.campaigns = try await self.campaigns()
-        for row in try await self.rows("select phone_number, created_at from exclusion_list_entries") {
-            witnesses.exclusions[try row.decode(String.self, at: 0)] = try row.decode(Date.self, at: 1)
+        for row in try await self.rows(
+            "select phone_number, created_at, made_by::text from exclusion_list_entries"
+        ) {
+            witnesses.exclusions[try row.decode(String.self, at: 0)] = Witnesses.Exclusion(
+                at: try row.decode(Date.self, at: 1),
+                transaction: try Self.transaction(row, at: 2)
+            )
         }
+        witnesses.takenAt = try await self.rows("select clock_timestamp()")[0].decode(Date.self, at: 0)
         witnesses.surveyRows = try await self.rows(
             "select event_id::text, kind, contact_id::text, call_id::text, published_at is not null from survey_events"
         ).map { row in
@@ -60,7 +66,7 @@ extension FaultHouse {
         try await self.rows(
             """
             select call_id::text, contact_id::text, campaign_id::text, phone_number, attempt_number::bigint, dialer_id,
-                started_at, ended_at, status, outcome, counted, provider_call_id, error_code
+                started_at, ended_at, status, outcome, counted, provider_call_id, error_code, survey_outcome, seen::text
             from call_attempts
             """
         ).map { row in
@@ -77,18 +83,25 @@ extension FaultHouse {
                 outcome: try row.decode(String?.self, at: 9),
                 isCounted: try row.decode(Bool.self, at: 10),
                 providerCallID: try row.decode(String?.self, at: 11),
-                errorCode: try row.decode(String?.self, at: 12)
+                errorCode: try row.decode(String?.self, at: 12),
+                surveyOutcome: try row.decode(String?.self, at: 13),
+                snapshot: try Self.snapshot(row, at: 14)
             )
         }
     }
 
     private func campaigns() async throws -> [Witnesses.Campaign] {
-        var changes: [String: [(at: Date, status: String)]] = [:]
+        var changes: [String: [(at: Date, transaction: UInt64, status: String)]] = [:]
+        // A campaign's row is locked when its change gets its number.
         for row in try await self.rows(
-            "select campaign_id::text, changed_at, status from campaign_changes order by changed_at, id"
+            "select campaign_id::text, changed_at, made_by::text, status from campaign_changes order by id"
         ) {
-            changes[try row.decode(String.self, at: 0), default: []]
-                .append((try row.decode(Date.self, at: 1), try row.decode(String.self, at: 2)))
+            changes[try row.decode(String.self, at: 0), default: []].append(
+                (
+                    try row.decode(Date.self, at: 1), try Self.transaction(row, at: 2),
+                    try row.decode(String.self, at: 3)
+                )
+            )
         }
         return try await self.rows(
             """
@@ -111,6 +124,32 @@ extension FaultHouse {
             }
             return campaign
         }
+    }
+
+    /// Lets the database note of each attempt what the statement that made it could see, and of each change which
+    /// transaction made it: whether the one was known to the other is then no question of time.
+    func noteVisibility() async throws {
+        for sql in [
+            "alter table call_attempts add column seen pg_snapshot default pg_current_snapshot()",
+            "alter table campaign_changes add column made_by xid8 default pg_current_xact_id()",
+            "alter table exclusion_list_entries add column made_by xid8 default pg_current_xact_id()",
+        ] { _ = try await self.rows(sql) }
+    }
+
+    private static func snapshot(_ row: PostgresRow, at column: Int) throws -> Snapshot {
+        let text = try row.decode(String.self, at: column)
+        guard let snapshot = Snapshot(text) else { throw Unreadable(text: text) }
+        return snapshot
+    }
+
+    private static func transaction(_ row: PostgresRow, at column: Int) throws -> UInt64 {
+        let text = try row.decode(String.self, at: column)
+        guard let transaction = UInt64(text) else { throw Unreadable(text: text) }
+        return transaction
+    }
+
+    private struct Unreadable: Error {
+        let text: String
     }
 
     private func rows(_ sql: String) async throws -> [PostgresRow] {

@@ -61,9 +61,10 @@ struct Servers: Sendable {
     }
 
     /// Ends a server with a signal and starts it again: SIGKILL for a crash, SIGTERM or SIGINT for an orderly stop.
-    func restart(_ kind: Kind, signal: Int32, pause: Duration) async throws {
+    /// - Returns: Whether there was one to end.
+    func restart(_ kind: Kind, signal: Int32, pause: Duration) async throws -> Bool {
         let processes = try self.processes(kind)
-        guard let leader = processes.first else { return }
+        guard let leader = processes.first else { return false }
         // A crash of the machine takes the children too; they would otherwise notice only after a while.
         for process in signal == SIGKILL ? processes : [leader] { kill(process, signal) }
         do {
@@ -75,6 +76,7 @@ struct Servers: Sendable {
         }
         try await Task.sleep(for: pause)
         try await Shell.stack("up --name \(self.name)")
+        return true
     }
 
     /// Kills the broker's node of this name, as in `NAME-2@localhost`.
@@ -109,13 +111,23 @@ struct Servers: Sendable {
         throw failure ?? CancellationError()
     }
 
-    func freeze(_ kind: Kind) throws { for process in try self.processes(kind) { kill(process, SIGSTOP) } }
+    /// - Returns: Whether there was anything to freeze.
+    func freeze(_ kind: Kind) throws -> Bool {
+        let processes = try self.processes(kind)
+        return processes.map { kill($0, SIGSTOP) }.contains(0)
+    }
 
     func thaw(_ kind: Kind) throws { for process in try self.processes(kind) { kill(process, SIGCONT) } }
 
     /// Lets the broker run out of its disk limit: it blocks publishers.
-    func setDiskAlarm(_ isSet: Bool) async throws {
-        try await Shell.stack("ctl --name \(self.name) set_disk_free_limit \(isSet ? "10000GB" : "100MB")")
+    /// - Returns: Whether the broker says that it is alarmed.
+    func setDiskAlarm(_ isSet: Bool) async throws -> Bool {
+        let limit = isSet ? "10000GB" : "100MB"
+        let alarms = try await Shell.output(
+            "'\(Shell.root.path)/ops/stack' ctl --name \(self.name) eval"
+                + " 'rabbit_disk_monitor:set_disk_free_limit(\"\(limit)\"), rabbit_alarm:get_alarms().'"
+        )
+        return alarms.contains("disk")
     }
 
     /// The server's process and its children, the former first.

@@ -10,10 +10,12 @@ import NIOPosix
 final class TCPProxy: Sendable {
     private struct State {
         var isAway = false
+        var hasTurnedAway = false
         var isHeld = false
         var targets: [Int] = []
         var turn = 0
-        var channels: [ObjectIdentifier: any Channel] = [:]
+        /// Oldest first, so that which ones break does not hang on where they lie in memory.
+        var channels: [any Channel] = []
     }
 
     private let state = NIOLockedValueBox(State())
@@ -54,16 +56,28 @@ final class TCPProxy: Sendable {
     }
 
     /// Breaks connections off, each `oneIn`th of them.
-    func cut(oneIn: Int) {
-        let channels = self.state.withLockedValue { Array($0.channels.values) }
+    /// - Returns: Whether there were any.
+    @discardableResult
+    func cut(oneIn: Int) -> Bool {
+        let channels = self.state.withLockedValue(\.channels)
         for (index, channel) in channels.enumerated() where index % oneIn == 0 { channel.close(promise: nil) }
+        return !channels.isEmpty
     }
 
     /// Takes the server away: present connections break, new ones are closed at once.
     func takeAway() {
-        self.state.withLockedValue { $0.isAway = true }
-        self.cut(oneIn: 1)
+        self.state.withLockedValue {
+            $0.isAway = true
+            $0.hasTurnedAway = false
+        }
+        if self.cut(oneIn: 1) { self.state.withLockedValue { $0.hasTurnedAway = true } }
     }
+
+    /// Whether anybody has noticed that the server is away.
+    var hasTurnedAway: Bool { self.state.withLockedValue(\.hasTurnedAway) }
+
+    /// Whether anybody is connected.
+    var isUsed: Bool { self.state.withLockedValue { !$0.channels.isEmpty } }
 
     /// Brings the server back.
     func bringBack() {
@@ -79,13 +93,14 @@ final class TCPProxy: Sendable {
     private func setHeld(_ isHeld: Bool) {
         let channels = self.state.withLockedValue { state in
             state.isHeld = isHeld
-            return Array(state.channels.values)
+            return state.channels
         }
         for channel in channels { channel.setOption(.autoRead, value: !isHeld).whenComplete { _ in } }
     }
 
     private func join(_ inbound: any Channel) -> EventLoopFuture<Void> {
         let target = self.state.withLockedValue { state -> Int? in
+            if state.isAway { state.hasTurnedAway = true }
             guard !state.isAway, !state.targets.isEmpty else { return nil }
             state.turn += 1
             return state.targets[state.turn % state.targets.count]
@@ -102,13 +117,12 @@ final class TCPProxy: Sendable {
                     return inbound.eventLoop.makeFailedFuture(error)
                 }
                 let isHeld = self.state.withLockedValue { state in
-                    state.channels[ObjectIdentifier(inbound)] = inbound
-                    state.channels[ObjectIdentifier(outbound)] = outbound
+                    state.channels += [inbound, outbound]
                     return state.isHeld
                 }
                 for channel in [inbound, outbound] {
                     channel.closeFuture.whenComplete { _ in
-                        self.state.withLockedValue { $0.channels[ObjectIdentifier(channel)] = nil }
+                        self.state.withLockedValue { state in state.channels.removeAll { $0 === channel } }
                     }
                     if !isHeld { channel.setOption(.autoRead, value: true).whenComplete { _ in } }
                 }

@@ -21,6 +21,9 @@ struct Witnesses: Sendable {
         var isCounted: Bool
         var providerCallID: String?
         var errorCode: String?
+        var surveyOutcome: String?
+        /// What the statement that made the row could see.
+        var snapshot: Snapshot
     }
 
     struct Contact: Sendable {
@@ -41,7 +44,12 @@ struct Witnesses: Sendable {
         /// Seconds after midnight UTC, half-open; nil for any time.
         var window: (start: Int, end: Int)?
         /// Its states, oldest first.
-        var changes: [(at: Date, status: String)]
+        var changes: [(at: Date, transaction: UInt64, status: String)]
+    }
+
+    struct Exclusion: Sendable {
+        var at: Date
+        var transaction: UInt64
     }
 
     struct Survey: Sendable {
@@ -64,8 +72,10 @@ struct Witnesses: Sendable {
     var attempts: [Attempt] = []
     var contacts: [Contact] = []
     var campaigns: [Campaign] = []
-    /// Excluded numbers and when that was committed.
-    var exclusions: [String: Date] = [:]
+    /// When all this was read, by the database's clock.
+    var takenAt = Date.distantPast
+    /// Excluded numbers.
+    var exclusions: [String: Exclusion] = [:]
     var surveyRows: [Survey] = []
     var surveyMessages: [SurveyEvent] = []
     var deadLetters: [DeadLetter] = []
@@ -73,6 +83,8 @@ struct Witnesses: Sendable {
     var poison: Set<String> = []
     /// The sum of the dialers' prefetch.
     var cap = 0
-    /// When the test held up the way to the provider: what was sent then arrived later.
+    /// When the test held up the way from a row to the provider: by the wire, or by freezing a dialer.
     var delays: [DateInterval] = []
+    /// Whether the provider has looked into the database whenever it was asked.
+    var isWatched = true
 }

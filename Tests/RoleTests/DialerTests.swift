@@ -44,20 +44,6 @@ struct DialerTests {
         }
     }
 
-    @Test("the row is committed before the provider is asked")
-    func rowBeforeCall() async throws {
-        try await House.run { house in
-            _ = try await Fixtures.runningCampaign(in: house.scratch.store, contacts: 1)
-            _ = try await house.selector().pass()
-            let provider = ScriptedProvider()
-            try await house.withDialer(provider: provider) { _ in
-                try await eventually("the placement") { provider.placements.count == 1 }
-                let rows = try await house.count("call_id = '\(provider.placements[0].callID)'", in: "call_attempts")
-                #expect(rows == 1)
-            }
-        }
-    }
-
     @Test(
         "a definite failure dead-letters the request and leaves the contact as it was",
         arguments: [TelephonyError.Code.providerDown, .refusedForNow(retryAfter: nil)]

@@ -23,12 +23,18 @@ final class ScriptedProvider: TelephonyProvider {
     private let known = NIOLockedValueBox<[String: ProviderCall]>([:])
     private let asked = NIOLockedValueBox(0)
     private let hungUp = NIOLockedValueBox<[String]>([])
+    private let whenAsked: @Sendable (CallRequest) async -> Void
 
+    /// - Parameters:
+    ///   - script: What is answered.
+    ///   - whenAsked: Runs when a call is asked for, before anything is answered.
     init(
         _ script: @escaping @Sendable (CallRequest) throws(TelephonyError) -> PlacedCall = {
             PlacedCall(providerCallID: "CA" + $0.callID.lowercased, rawStatus: "queued")
-        }
+        },
+        whenAsked: @escaping @Sendable (CallRequest) async -> Void = { _ in }
     ) {
+        self.whenAsked = whenAsked
         self.script = script
     }
 
@@ -42,6 +48,7 @@ final class ScriptedProvider: TelephonyProvider {
     }
 
     func place(_ request: CallRequest) async throws(TelephonyError) -> PlacedCall {
+        await self.whenAsked(request)
         self.requests.withLockedValue { $0.append(request) }
         return try self.script(request)
     }

@@ -22,10 +22,15 @@ public struct Rehearsal: Sendable {
     /// Starts a simulator and waits until it answers.
     /// - Parameters:
     ///   - scenario: A scenario file's text.
+    ///   - database: A database in which it looks whether a call's row is committed when it is asked for the call.
     ///   - logFile: Where it logs.
     /// - Returns: The simulator.
     /// - Throws: When it cannot be started or does not answer.
-    public static func start(scenario: String, logFile: URL? = nil) async throws -> Rehearsal {
+    public static func start(
+        scenario: String,
+        watching database: String? = nil,
+        logFile: URL? = nil
+    ) async throws -> Rehearsal {
         let port = try Self.freePort()
         let file = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         defer { try? FileManager.default.removeItem(at: file) }
@@ -35,7 +40,7 @@ public struct Rehearsal: Sendable {
                 "provider-simulator", "--port", "\(port)", "--account-sid", Self.account, "--auth-token", Self.token,
                 "--scenario", file.path,
             ],
-            [:],
+            database.map { ["CALL_SCHEDULER_WITNESS_DATABASE": $0] } ?? [:],
             logFile: logFile
         )
         let rehearsal = Rehearsal(role: role, url: "http://127.0.0.1:\(port)")
