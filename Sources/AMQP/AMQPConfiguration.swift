@@ -41,6 +41,8 @@ public struct AMQPConfiguration: Sendable {
     public var clientCertificateFile: String?
     /// The client certificate's key, PEM, without a pass phrase.
     public var clientKeyFile: String?
+    /// How often everything is declared again, so that what was deleted comes back; at once where its lack is noticed.
+    public var declarationInterval: Duration = .seconds(10)
     /// Messages that may wait for their confirm at once.
     public var maximumUnconfirmed: Int = 1000
     /// A publish that is not confirmed by then fails.
@@ -86,6 +88,12 @@ public struct AMQPConfiguration: Sendable {
             }
             self.virtualHost = decoded
         }
+        guard self.virtualHost.utf8.count <= AMQPNames.longest else {
+            throw fault("the AMQP URI's virtual host is longer than \(AMQPNames.longest) bytes")
+        }
+        guard ![self.virtualHost, self.user, self.password].contains(where: { $0.utf8.contains(0) }) else {
+            throw fault("the AMQP URI holds a zero byte")
+        }
         for item in components.queryItems ?? [] {
             guard let value = item.value, !value.isEmpty else {
                 throw fault("the AMQP URI's parameter \(item.name) has no value")
@@ -101,6 +109,9 @@ public struct AMQPConfiguration: Sendable {
                 self.heartbeat = .seconds(seconds)
             default: throw fault("the AMQP URI's parameter \(item.name) is unknown")
             }
+        }
+        guard (self.clientCertificateFile == nil) == (self.clientKeyFile == nil) else {
+            throw fault("the AMQP URI's certfile and keyfile belong together")
         }
     }
 

@@ -11,16 +11,16 @@ import NIOConcurrencyHelpers
 /// Use one connection for publishing and another for consuming: a broker under an alarm stops reading from those who
 /// publish, and acks and heartbeats must go on.
 public final class AMQPConnection: Sendable {
-    private let configuration: AMQPConfiguration
-    private let shared: ConnectionState
-    private let inbox = Inbox()
-    private let logger: Logger
+    let configuration: AMQPConfiguration
+    let shared: ConnectionState
+    let inbox = Inbox()
+    let logger: Logger
     private let isStarted = NIOLockedValueBox(false)
 
     /// Creates a connection; it is made at first use.
     /// - Parameters:
     ///   - configuration: Where the broker is.
-    ///   - topology: Declared on every connect.
+    ///   - topology: Declared on every connect, and again whenever something of it is found missing.
     ///   - logger: Where it logs, at most at warning level.
     public init(configuration: AMQPConfiguration, topology: AMQPTopology = AMQPTopology(), logger: Logger) {
         self.configuration = configuration
@@ -36,21 +36,22 @@ public final class AMQPConnection: Sendable {
     public var state: AMQPConnectionState { self.shared.phase }
     /// Why there is no connection, if there is none.
     public var lastError: AMQPError? { self.shared.lastError }
+    /// What does not work although there is a connection: consumers whose queue is missing, declarations that the broker
+    /// refuses. They are tried again; empty when all is well.
+    public var faults: [AMQPError] { self.shared.faults }
     /// Figures since the connection was made.
     public var statistics: AMQPStatistics { self.shared.statistics }
 
     /// Keeps the connection until the task is cancelled, then closes it. Optional: use starts it as well.
     public func run() async {
         self.start()
-        while !Task.isCancelled, self.state != .closed {
-            try? await Task.sleep(for: .seconds(3600))
-        }
+        await self.shared.waitUntilClosed()
         await self.close()
     }
 
     /// Waits until the connection is made and its topology declared.
     /// - Throws: ``AMQPError``: at once `accessRefused`, `topologyMismatch` or `tls`; after the time-out the reason of
-    ///   the last failure.
+    ///   the last failure; `cancelled` when the task is.
     public func waitUntilReady(timeout: Duration) async throws(AMQPError) {
         self.start()
         try await self.shared.waitUntilReady(timeout: timeout).get()
@@ -71,91 +72,55 @@ public final class AMQPConnection: Sendable {
         // The library may sit in a write that only the loss of the socket ends.
         let limit = Task {
             try await Task.sleep(for: .seconds(4))
-            let socket = self.shared.socket
-            if socket >= 0 { shutdown(socket, Int32(SHUT_RDWR)) }
+            self.shared.socket?.cut()
         }
-        await self.shared.waitUntilClosed()
+        // Also for a task that is cancelled: what it closes must be closed when it goes on.
+        await Task { await self.shared.waitUntilClosed() }.value
         limit.cancel()
     }
 
-    /// Publishes a message and waits for the broker's confirm.
-    /// - Throws: ``AMQPError``; ``AMQPError/isOutcomeUnknown`` says whether the message may have arrived all the same.
-    public func publish(
-        _ message: AMQPMessage,
-        exchange: String,
-        routingKey: String,
-        mandatory: Bool = true
-    ) async throws(AMQPError) {
-        let publication = AMQPPublication(
-            message: message,
-            exchange: exchange,
-            routingKey: routingKey,
-            mandatory: mandatory
-        )
-        let outcome = await self.publish(batch: [publication]).first
-        try outcome?.get()
-    }
-
-    /// Publishes messages in order and waits for all their confirms.
-    /// - Returns: One outcome per message, in order.
-    public func publish(batch publications: [AMQPPublication]) async -> [Result<Void, AMQPError>] {
-        guard !publications.isEmpty else { return [] }
-        self.start()
-        let batch = PublishBatch(publications, deadline: .now + self.configuration.publishTimeout)
-        return await withTaskCancellationHandler {
-            self.inbox.append(.publish(batch))
-            return await batch.wait()
-        } onCancel: {
-            batch.settleAll(
-                AMQPError(code: .cancelled, message: "the publisher was cancelled", isOutcomeUnknown: true)
-            )
-        }
-    }
-
-    /// Publishes a message that may be lost; dropped at once when the broker cannot take it now.
-    public func publishUnconfirmed(_ publication: AMQPPublication) {
-        self.start()
-        self.inbox.append(.publishUnconfirmed(publication))
-    }
-
-    /// Declares more, now and on every reconnect.
+    /// Declares more, now, on every reconnect, and again whenever something of it is found missing.
     /// - Throws: ``AMQPError``; `topologyMismatch` names the queue or exchange and the argument.
     public func declare(_ topology: AMQPTopology) async throws(AMQPError) {
-        try await self.call { session throws(AMQPError) in try session.declare(topology) }
+        if let fault = topology.fault { throw fault }
+        let refused = try await self.call { session, answer in
+            session.declare(topology.declarations) { answer($0) }
+        }
+        if let error = refused.first { throw error }
         self.shared.remember(topology)
     }
 
     /// Asks how many messages wait in a queue.
     /// - Throws: ``AMQPError``; `notFound` when there is no such queue.
     public func queueStatus(_ name: String) async throws(AMQPError) -> AMQPQueueStatus {
-        try await self.call { session throws(AMQPError) in try session.status(of: name) }
+        try await self.call(on: name) { session, answer in
+            var status: AMQPQueueStatus?
+            session.call([.status(of: name) { status = $0 }]) { result in
+                answer(result.map { status ?? AMQPQueueStatus(messagesReady: 0, consumers: 0) })
+            }
+        }
     }
 
     /// Drops all waiting messages of a queue.
     /// - Returns: How many there were.
     /// - Throws: ``AMQPError``.
     public func purge(_ queue: String) async throws(AMQPError) -> Int {
-        try await self.call { session throws(AMQPError) in try session.purge(queue) }
+        try await self.call(on: queue) { session, answer in
+            var count = 0
+            session.call([.purge(queue) { count = $0 }]) { result in answer(result.map { count }) }
+        }
     }
 
     /// Deletes a queue with its messages.
     /// - Throws: ``AMQPError``.
     public func deleteQueue(_ queue: String) async throws(AMQPError) {
-        try await self.call { session throws(AMQPError) in try session.delete(queue) }
+        try await self.call(on: queue) { session, answer in session.call([.delete(queue)], done: answer) }
     }
 
     /// Takes one message from a queue, if there is one. For inspection; consume for work.
     /// - Throws: ``AMQPError``.
     public func get(_ queue: String) async throws(AMQPError) -> AMQPDelivery? {
-        self.start()
-        let answer = Answer<AMQPDelivery?>()
-        self.inbox.append(
-            .call(
-                { session throws(AMQPError) in try session.get(queue) { answer.give($0) } },
-                fail: { answer.give(.failure($0)) }
-            )
-        )
-        return try await answer.wait().get()
+        try await self.call(on: queue) { session, answer in session.get(queue, answer) }
     }
 
     /// Subscribes to a queue, on a channel of its own, now and after every reconnect.
@@ -172,41 +137,48 @@ public final class AMQPConnection: Sendable {
         consumerPriority: Int? = nil
     ) -> AMQPConsumer {
         self.start()
-        let consumer = AMQPConsumer(
+        let subscriber = Subscriber(
             queue: queue,
             prefetch: max(1, prefetch),
             exclusive: exclusive,
-            priority: consumerPriority,
-            inbox: self.inbox
+            priority: consumerPriority
         )
-        self.inbox.append(.addConsumer(consumer))
-        return consumer
+        self.inbox.append(.addConsumer(subscriber))
+        return AMQPConsumer(subscriber, inbox: self.inbox)
     }
 
     /// Acks many deliveries under one wake-up, with one `multiple` ack where they form a whole prefix of the unacked
     /// ones. Those whose channel is gone are left out: the broker delivers them again.
     public func ack(_ deliveries: [AMQPDelivery]) {
-        guard !deliveries.isEmpty else { return }
-        self.inbox.append(
-            .settle(deliveries.map { Settlement(channel: $0.channel, tag: $0.deliveryTag, kind: .ack) })
-        )
+        // Each goes to the connection that it came from.
+        for (inbox, own) in Dictionary(grouping: deliveries, by: { ObjectIdentifier($0.channel.inbox) }).values.map({
+            ($0[0].channel.inbox, $0)
+        }) {
+            inbox.append(.settle(own.map { Settlement(channel: $0.channel, tag: $0.deliveryTag, kind: .ack) }))
+        }
     }
 
+    /// Asks the broker.
     private func call<Value: Sendable>(
-        _ body: @escaping @Sendable (Session) throws(AMQPError) -> Value
+        on queue: String = "",
+        _ begin: @escaping @Sendable (Session, @escaping (Result<Value, AMQPError>) -> Void) -> Void
     ) async throws(AMQPError) -> Value {
+        if let fault = AMQPNames.fault(of: queue, "queue") { throw fault }
         self.start()
         let answer = Answer<Value>()
         self.inbox.append(
             .call(
-                { session throws(AMQPError) in answer.give(.success(try body(session))) },
-                fail: { answer.give(.failure($0)) }
+                Call(
+                    deadline: .now + self.configuration.rpcTimeout,
+                    begin: { session in begin(session) { answer.give($0) } },
+                    fail: { answer.give(.failure($0)) }
+                )
             )
         )
         return try await answer.wait().get()
     }
 
-    private func start() {
+    func start() {
         let starts = self.isStarted.withLockedValue { started in
             defer { started = true }
             return !started

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A failure of the broker, of the connection to it, or of the use of either.
-public struct AMQPError: Error, Sendable, CustomStringConvertible {
+public struct AMQPError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What went wrong, in kinds that a caller may tell apart.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Kind: String {
@@ -21,6 +21,9 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
             case cancelled
             case closed
             case deliveryLost = "delivery_lost"
+            case preconditionFailed = "precondition_failed"
+            case resourceLocked = "resource_locked"
+            case invalidArgument = "invalid_argument"
         }
 
         private let kind: Kind
@@ -55,6 +58,12 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
         public static let closed = Code(kind: .closed)
         /// The delivery's channel is gone; the broker will deliver the message again.
         public static let deliveryLost = Code(kind: .deliveryLost)
+        /// The broker does not do that with what there is: a message too large, a delivery held too long.
+        public static let preconditionFailed = Code(kind: .preconditionFailed)
+        /// Another connection has the queue for itself.
+        public static let resourceLocked = Code(kind: .resourceLocked)
+        /// A name, a header or a property that AMQP cannot carry; nothing was sent.
+        public static let invalidArgument = Code(kind: .invalidArgument)
 
         /// A closed set of words, usable as a metric label.
         public var description: String { self.kind.rawValue }
@@ -77,10 +86,15 @@ public struct AMQPError: Error, Sendable, CustomStringConvertible {
         self.isOutcomeUnknown = isOutcomeUnknown
     }
 
+    /// The same error of something that was never sent.
+    var withKnownOutcome: AMQPError {
+        AMQPError(code: self.code, replyCode: self.replyCode, message: self.message)
+    }
+
     /// Whether trying again later may help.
     public var isRetryable: Bool {
         switch self.code {
-        case .connectionFailed, .connectionLost, .notConnected, .timeout, .nacked, .channelClosed: true
+        case .connectionFailed, .connectionLost, .notConnected, .timeout, .nacked, .channelClosed, .resourceLocked: true
         default: false
         }
     }

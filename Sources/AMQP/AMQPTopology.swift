@@ -47,6 +47,42 @@ public struct AMQPTopology: Sendable, Equatable {
     var queues: [Queue] = []
     var bindings: [Binding] = []
 
+    /// How many things it declares.
+    var count: Int { self.exchanges.count + self.queues.count + self.bindings.count }
+
+    /// Everything, in an order in which bindings find their ends.
+    var declarations: [Declaration] {
+        self.exchanges.map { .exchange($0) } + self.queues.map { .queue($0) } + self.bindings.map { .binding($0) }
+    }
+
+    /// Whether declaring it again may help a message that found no exchange or no queue.
+    func restores(_ publication: AMQPPublication) -> Bool {
+        guard !publication.exchange.isEmpty else { return self.queues.contains { $0.name == publication.routingKey } }
+        guard let exchange = self.exchanges.first(where: { $0.name == publication.exchange }) else { return false }
+        guard publication.mandatory else { return true }
+        return self.bindings.contains {
+            $0.exchange == exchange.name && (exchange.kind != .direct || $0.routingKey == publication.routingKey)
+        }
+    }
+
+    /// Why something of it cannot be declared at all.
+    var fault: AMQPError? {
+        for exchange in self.exchanges {
+            if let fault = AMQPNames.fault(of: exchange.name, "exchange") { return fault }
+        }
+        for queue in self.queues {
+            let fault = AMQPNames.fault(of: queue.name, "queue") ?? AMQPNames.fault(of: queue.arguments, "argument")
+            if let fault { return fault }
+        }
+        for binding in self.bindings {
+            let fault =
+                AMQPNames.fault(of: binding.queue, "queue") ?? AMQPNames.fault(of: binding.exchange, "exchange")
+                ?? AMQPNames.fault(of: binding.routingKey, "routing key")
+            if let fault { return fault }
+        }
+        return nil
+    }
+
     /// Creates an empty topology.
     public init() {}
 

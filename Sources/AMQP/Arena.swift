@@ -122,7 +122,7 @@ final class Arena {
             field.value.table = self.table(table)
         case .timestamp(let date):
             kind(AMQP_FIELD_KIND_TIMESTAMP)
-            field.value.u64 = UInt64(max(0, date.timeIntervalSince1970))
+            field.value.u64 = date.wholeSeconds
         case .null:
             kind(AMQP_FIELD_KIND_VOID)
         }

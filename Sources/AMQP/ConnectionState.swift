@@ -30,13 +30,14 @@ final class ConnectionState: Sendable {
     private struct State {
         var phase: AMQPConnectionState = .connecting
         var lastError: AMQPError?
+        var faults: [AMQPError] = []
         var topology: AMQPTopology
         var statistics = AMQPStatistics()
         var wasConnected = false
-        var socket: Int32 = -1
+        var socket: SocketHandle?
         var nextWaiter = 0
-        var readyWaiters: [Int: CheckedContinuation<Result<Void, AMQPError>, Never>] = [:]
-        var closeWaiters: [CheckedContinuation<Void, Never>] = []
+        var readyWaiters: [Int: Answer<Void>] = [:]
+        var closeWaiters: [Answer<Void>] = []
     }
 
     private let state: NIOLockedValueBox<State>
@@ -47,119 +48,119 @@ final class ConnectionState: Sendable {
 
     var phase: AMQPConnectionState { self.state.withLockedValue(\.phase) }
     var lastError: AMQPError? { self.state.withLockedValue(\.lastError) }
+    var faults: [AMQPError] { self.state.withLockedValue(\.faults) }
     var topology: AMQPTopology { self.state.withLockedValue(\.topology) }
     var statistics: AMQPStatistics { self.state.withLockedValue(\.statistics) }
-    var socket: Int32 { self.state.withLockedValue(\.socket) }
+    var wasConnected: Bool { self.state.withLockedValue(\.wasConnected) }
+    var socket: SocketHandle? { self.state.withLockedValue(\.socket) }
 
     /// Remembers what must be declared again after a reconnect.
     func remember(_ topology: AMQPTopology) {
         self.state.withLockedValue { $0.topology.formUnion(topology) }
     }
 
-    func connected(socket: Int32) {
+    func connected() {
         let waiters = self.state.withLockedValue { state in
             state.phase = .ready
             state.lastError = nil
-            state.socket = socket
             if state.wasConnected { state.statistics.reconnects += 1 }
             state.wasConnected = true
             defer { state.readyWaiters.removeAll() }
             return state.readyWaiters.values
         }
-        for waiter in waiters { waiter.resume(returning: .success(())) }
+        for waiter in waiters { waiter.give(.success(())) }
     }
 
     /// A refusal does not go away by waiting, so that those who wait for the connection hear of it at once.
     func disconnected(_ error: AMQPError) {
-        let waiters = self.state.withLockedValue { state -> [CheckedContinuation<Result<Void, AMQPError>, Never>] in
+        let waiters = self.state.withLockedValue { state -> [Answer<Void>] in
             state.phase = .connecting
             state.lastError = error
-            state.socket = -1
-            guard [.accessRefused, .topologyMismatch, .tls].contains(error.code) else { return [] }
+            state.faults = []
+            state.socket = nil
+            guard Self.isFinal(error) else { return [] }
             defer { state.readyWaiters.removeAll() }
             return Array(state.readyWaiters.values)
         }
-        for waiter in waiters { waiter.resume(returning: .failure(error)) }
+        for waiter in waiters { waiter.give(.failure(error)) }
     }
 
-    func note(_ news: SessionNews) {
+    private static func isFinal(_ error: AMQPError) -> Bool {
+        [.accessRefused, .topologyMismatch, .tls].contains(error.code)
+    }
+
+    /// - Returns: Whether it changed anything.
+    @discardableResult
+    func note(_ news: SessionNews) -> Bool {
         self.state.withLockedValue { state in
             switch news {
+            case .opened(let socket): state.socket = socket
             case .blocked(let reason): state.phase = .blocked(reason)
             case .unblocked: state.phase = .ready
             case .delivered(let count): state.statistics.delivered += count
             case .consumerLost: state.statistics.consumersLost += 1
+            case .faults(let faults):
+                guard faults != state.faults else { return false }
+                state.faults = faults
             }
+            return true
         }
     }
 
     func closed() {
-        let (ready, close) = self.state.withLockedValue {
-            state -> (
-                [CheckedContinuation<Result<Void, AMQPError>, Never>], [CheckedContinuation<Void, Never>]
-            ) in
+        let (ready, close) = self.state.withLockedValue { state -> ([Answer<Void>], [Answer<Void>]) in
             state.phase = .closed
-            state.socket = -1
+            state.faults = []
+            state.socket = nil
             defer {
                 state.readyWaiters.removeAll()
                 state.closeWaiters.removeAll()
             }
             return (Array(state.readyWaiters.values), state.closeWaiters)
         }
-        let error = AMQPError(code: .closed, message: "the connection was closed")
-        for waiter in ready { waiter.resume(returning: .failure(error)) }
-        for waiter in close { waiter.resume() }
+        for waiter in ready { waiter.give(.failure(Self.closedError)) }
+        for waiter in close { waiter.give(.success(())) }
     }
 
+    private static let closedError = AMQPError(code: .closed, message: "the connection was closed")
+
+    /// Waits until it is closed.
+    /// - Returns: At once when the task is cancelled.
     func waitUntilClosed() async {
-        await withCheckedContinuation { continuation in
-            let isClosed = self.state.withLockedValue { state in
-                if state.phase == .closed { return true }
-                state.closeWaiters.append(continuation)
-                return false
-            }
-            if isClosed { continuation.resume() }
+        let answer = Answer<Void>()
+        let isClosed = self.state.withLockedValue { state in
+            if state.phase == .closed { return true }
+            state.closeWaiters.append(answer)
+            return false
         }
+        if isClosed { answer.give(.success(())) }
+        _ = await answer.wait()
     }
 
     /// Waits for the connection.
     func waitUntilReady(timeout: Duration) async -> Result<Void, AMQPError> {
-        let id = self.state.withLockedValue { state in
+        let answer = Answer<Void>()
+        let (id, now) = self.state.withLockedValue { state -> (Int, Result<Void, AMQPError>?) in
             state.nextWaiter += 1
-            return state.nextWaiter
+            switch state.phase {
+            case .ready, .blocked: return (0, .success(()))
+            case .closed: return (0, .failure(Self.closedError))
+            case .connecting:
+                if let error = state.lastError, Self.isFinal(error) { return (0, .failure(error)) }
+                state.readyWaiters[state.nextWaiter] = answer
+                return (state.nextWaiter, nil)
+            }
         }
+        if let now { return now }
         let timer = Task {
             try await Task.sleep(for: timeout)
-            self.giveUp(id)
+            let late = AMQPError(code: .timeout, message: "the broker did not answer in time")
+            answer.give(.failure(self.lastError ?? late))
         }
-        defer { timer.cancel() }
-        return await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let result = self.state.withLockedValue { state -> Result<Void, AMQPError>? in
-                    switch state.phase {
-                    case .ready, .blocked: return .success(())
-                    case .closed: return .failure(AMQPError(code: .closed, message: "the connection was closed"))
-                    case .connecting:
-                        if let error = state.lastError,
-                            [.accessRefused, .topologyMismatch, .tls].contains(error.code)
-                        {
-                            return .failure(error)
-                        }
-                        state.readyWaiters[id] = continuation
-                        return nil
-                    }
-                }
-                if let result { continuation.resume(returning: result) }
-            }
-        } onCancel: {
-            self.giveUp(id)
+        defer {
+            timer.cancel()
+            self.state.withLockedValue { $0.readyWaiters[id] = nil }
         }
-    }
-
-    private func giveUp(_ id: Int) {
-        let (waiter, error) = self.state.withLockedValue { ($0.readyWaiters.removeValue(forKey: id), $0.lastError) }
-        waiter?.resume(
-            returning: .failure(error ?? AMQPError(code: .timeout, message: "the broker did not answer in time"))
-        )
+        return await answer.wait()
     }
 }

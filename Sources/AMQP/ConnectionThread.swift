@@ -12,11 +12,12 @@ final class ConnectionThread {
     private let shared: ConnectionState
     private let inbox: Inbox
     private let logger: Logger
-    private var consumers: [AMQPConsumer] = []
-    private var unsent: Deque<(batch: PublishBatch, next: Int)> = []
-    private var watched: Deque<PublishBatch> = []
+    private var consumers: [Subscriber] = []
+    private var outbox: Outbox
+    /// Questions that wait for a broker which takes nothing now.
+    private var held: Deque<Call> = []
     private var isClosing = false
-    private var failures = 0
+    private var backoff: Backoff
     /// Any at first, so that many clients spread over a cluster; then the next whenever one fails.
     private var turn: Int
 
@@ -25,6 +26,8 @@ final class ConnectionThread {
         self.shared = shared
         self.inbox = inbox
         self.logger = logger
+        self.outbox = Outbox(maximumUnconfirmed: configuration.maximumUnconfirmed)
+        self.backoff = Backoff(nodes: configuration.nodes.count)
         self.turn = Int.random(in: 0..<configuration.nodes.count)
     }
 
@@ -33,193 +36,174 @@ final class ConnectionThread {
     func run() {
         while !self.isClosing {
             do {
-                let session = try self.connect()
-                self.failures = 0
-                let error = self.serve(session)
-                session.abandon(error)
-                self.failUnsent(error)
-                if !self.isClosing {
-                    self.shared.disconnected(error)
-                    self.logger.warning("Lost the broker", metadata: ["error": "\(error)"])
-                }
+                try self.live()
             } catch {
+                self.backoff.failed()
                 self.shared.disconnected(error)
-                if self.failures == 0 {
+                if self.backoff.isFirstFailure {
                     self.logger.warning("Cannot reach the broker", metadata: ["error": "\(error)"])
                 }
             }
-            self.failures += 1
             self.turn += 1
             self.rest()
         }
-        for consumer in self.consumers { consumer.finish() }
+        for consumer in self.consumers { consumer.deliveries.finish() }
         self.inbox.shut()
         self.shared.closed()
+    }
+
+    /// One life of the connection.
+    /// - Throws: ``AMQPError``, when it never was of any use.
+    private func live() throws(AMQPError) {
+        let session = try self.connect()
+        let start = ContinuousClock.now
+        let error = self.serve(session)
+        session.abandon(error)
+        self.failWaiting(error)
+        guard !self.isClosing else { return }
+        guard session.upkeep.isReady else { throw error }
+        self.backoff.lost(after: .now - start)
+        self.shared.disconnected(error)
+        self.logger.warning("Lost the broker", metadata: ["error": "\(error)"])
     }
 
     private func connect() throws(AMQPError) -> Session {
         let shared = self.shared
         let logger = self.logger
-        let session = try Session(configuration: self.configuration, node: self.node, inbox: self.inbox) { news in
-            shared.note(news)
+        return try Session(
+            configuration: self.configuration,
+            node: self.node,
+            inbox: self.inbox,
+            topology: { shared.topology }
+        ) { news in
+            let areNew = shared.note(news)
             switch news {
             case .blocked(let reason):
                 logger.warning("The broker takes no messages now", metadata: ["reason": "\(reason)"])
             case .unblocked: logger.info("The broker takes messages again")
             case .consumerLost(let reason): logger.warning("A consumer was lost", metadata: ["reason": "\(reason)"])
-            case .delivered: break
+            case .faults(let faults):
+                guard areNew else { return }
+                for fault in faults {
+                    logger.warning("The broker refuses what the connection needs", metadata: ["error": "\(fault)"])
+                }
+            case .delivered, .opened: break
             }
         }
-        try session.declare(shared.topology)
-        for consumer in self.consumers {
-            do {
-                try session.subscribe(consumer)
-            } catch  where error.code == .notFound {
-                session.lostConsumers.append((consumer, .now + .seconds(1)))
-            }
-        }
-        shared.connected(socket: session.socket)
-        self.logger.debug("Connected to the broker", metadata: ["node": "\(self.node)"])
-        return session
     }
 
     /// Serves until the connection breaks or its owner closes it.
     private func serve(_ session: Session) -> AMQPError {
-        do {
-            while true {
-                try session.readFrames()
-                try self.perform(self.inbox.take(), session)
-                if self.isClosing {
-                    session.close()
-                    return AMQPError(code: .closed, message: "the connection was closed")
-                }
-                try self.publish(session)
-                try self.resubscribe(session)
-                self.expire(session)
-                self.poll(session)
+        session.declareAll { [unowned session] result in self.start(session, result) }
+        while true {
+            session.readFrames()
+            self.perform(self.inbox.take(), session)
+            if self.isClosing {
+                session.close()
+                return AMQPError(code: .closed, message: "the connection was closed")
             }
-        } catch {
-            return error
+            let now = ContinuousClock.now
+            if session.upkeep.isReady { self.outbox.write(to: session) }
+            session.tendUpkeep(now: now)
+            session.tendPublishers(now: now)
+            session.expireOperations(now: now)
+            self.outbox.expire(now: now, isBlocked: session.isBlocked)
+            self.ask(session, now: now)
+            if let failure = session.failure { return failure }
+            self.poll(session)
+        }
+    }
+
+    /// Everything is declared for the first time in this session. What the broker refuses then is an error only if it was
+    /// never otherwise: later it is put aside, and the rest goes on.
+    private func start(_ session: Session, _ result: Result<[AMQPError], AMQPError>) {
+        guard !session.upkeep.isReady else { return }
+        switch result {
+        case .failure(let error):
+            session.fail(error)
+        case .success(let refused):
+            let fatal = refused.first { [.topologyMismatch, .accessRefused].contains($0.code) }
+            if let fatal, !self.shared.wasConnected {
+                session.fail(fatal)
+                return
+            }
+            session.upkeep.isReady = true
+            for consumer in self.consumers { session.subscribe(consumer) }
+            self.shared.connected()
+            self.logger.debug("Connected to the broker", metadata: ["node": "\(self.node)"])
         }
     }
 
     /// Acks that wait go together: the broker has one to log for many.
-    private func perform(_ commands: [Command], _ session: Session) throws(AMQPError) {
+    private func perform(_ commands: [Command], _ session: Session) {
         var settlements: [Settlement] = []
         for command in commands {
             if case .settle(let more) = command {
                 settlements += more
                 continue
             }
-            if !settlements.isEmpty { try session.settle(settlements) }
+            if !settlements.isEmpty { session.settle(settlements) }
             settlements.removeAll(keepingCapacity: true)
-            try self.perform(command, session)
+            self.perform(command, session)
         }
-        if !settlements.isEmpty { try session.settle(settlements) }
+        if !settlements.isEmpty { session.settle(settlements) }
     }
 
-    private func perform(_ command: Command, _ session: Session) throws(AMQPError) {
+    private func perform(_ command: Command, _ session: Session) {
         switch command {
         case .publish(let batch):
-            self.unsent.append((batch, 0))
-            self.watched.append(batch)
-        case .publishUnconfirmed(let publication):
             // A hint is worth nothing later.
-            guard !session.isBlocked else { return }
-            try session.publish(publication, confirmedBy: nil)
+            if batch.isDisposable, session.isBlocked || self.outbox.isFull(session) { return }
+            self.outbox.append(batch)
         case .settle(let settlements):
-            try session.settle(settlements)
-        case .call(let body, let fail):
-            do {
-                try body(session)
-            } catch {
-                fail(error)
-                if error.code == .connectionLost || error.code == .timeout { throw error }
-            }
-        case .addConsumer(let consumer):
-            self.consumers.append(consumer)
-            do {
-                try session.subscribe(consumer)
-            } catch  where error.code != .connectionLost && error.code != .timeout {
-                self.logger.warning("Cannot consume yet", metadata: ["error": "\(error)"])
-                session.lostConsumers.append((consumer, .now + .seconds(1)))
-            }
-        case .cancelConsumer(let consumer, let continuation):
-            defer {
-                consumer.finish()
+            session.settle(settlements)
+        case .call(let call):
+            self.held.append(call)
+        case .addConsumer(let subscriber):
+            self.consumers.append(subscriber)
+            if session.upkeep.isReady { session.subscribe(subscriber) }
+        case .cancelConsumer(let subscriber, let continuation):
+            self.consumers.removeAll { $0 === subscriber }
+            session.cancel(subscriber) {
+                subscriber.deliveries.finish()
                 continuation.resume()
             }
-            self.consumers.removeAll { $0 === consumer }
-            try session.cancel(consumer)
+        case .abandonConsumer(let subscriber):
+            self.consumers.removeAll { $0 === subscriber }
+            session.abandon(subscriber)
+        case .declareAgain(let answer):
+            session.declareAgain(answer)
         case .close:
             self.isClosing = true
         }
     }
 
-    /// Writes as many messages as the window holds. Reads come first: a write to a broker that has stopped reading
-    /// would block, and only reading finds out that it is dead.
-    private func publish(_ session: Session) throws(AMQPError) {
-        while !session.isBlocked, let (batch, start) = self.unsent.first {
-            guard !batch.isDone else {
-                self.unsent.removeFirst()
-                continue
-            }
-            let room = self.configuration.maximumUnconfirmed - session.window.count
-            guard room > 0 else { return }
-            let end = min(batch.publications.count, start + min(room, 100))
-            for index in start..<end {
-                try session.publish(batch.publications[index], confirmedBy: (batch, index))
-                self.unsent[0].next = index + 1
-            }
-            if end == batch.publications.count { self.unsent.removeFirst() }
-            try session.readFrames()
+    /// Asks what has been asked for. A broker that takes no messages reads nothing from this connection: to wait for an
+    /// answer would be in vain.
+    private func ask(_ session: Session, now: ContinuousClock.Instant) {
+        if !session.isBlocked {
+            while let call = self.held.popFirst() { call.begin(session) }
+            return
+        }
+        while let call = self.held.first, call.deadline <= now {
+            self.held.removeFirst()
+            call.fail(AMQPError(code: .timeout, message: "the broker takes nothing now"))
         }
     }
 
-    private func resubscribe(_ session: Session) throws(AMQPError) {
-        let now = ContinuousClock.now
-        let due = session.lostConsumers.filter { $0.retryAt <= now }
-        guard !due.isEmpty else { return }
-        session.lostConsumers.removeAll { $0.retryAt <= now }
-        for (consumer, _) in due {
-            do {
-                try session.subscribe(consumer)
-            } catch  where error.code != .connectionLost && error.code != .timeout {
-                session.lostConsumers.append((consumer, now + .seconds(1)))
-            }
-        }
-    }
-
-    /// Fails what has waited too long; the broker may still take what was sent.
-    private func expire(_ session: Session) {
-        let now = ContinuousClock.now
-        while let batch = self.watched.first, batch.isDone || batch.deadline <= now {
-            self.watched.removeFirst()
-            batch.settleAll(
-                AMQPError(
-                    code: .timeout,
-                    message: session.isBlocked ? "the broker takes no messages now" : "no confirm in time",
-                    isOutcomeUnknown: true
-                )
-            )
-        }
-    }
-
-    private func failUnsent(_ error: AMQPError) {
-        for batch in self.watched { batch.settleAll(error) }
-        self.watched.removeAll()
-        self.unsent.removeAll()
+    private func failWaiting(_ error: AMQPError) {
+        self.outbox.failAll(error)
+        while let call = self.held.popFirst() { call.fail(error.withKnownOutcome) }
     }
 
     private func poll(_ session: Session) {
-        let heartbeat = self.configuration.heartbeat.components.seconds * 1000
-        // What an RPC has read along with its answer is not seen by poll: frames set aside, and bytes not decoded yet.
+        // What a write has read along is not seen by poll: frames set aside, and bytes not decoded yet.
         guard amqp_frames_enqueued(session.connection) == 0, amqp_data_in_buffer(session.connection) == 0 else {
             return
         }
-        var timeout = max(100, heartbeat / 3)
-        if !session.lostConsumers.isEmpty || !self.watched.isEmpty { timeout = min(timeout, 250) }
-        self.wait(socket: session.socket, milliseconds: Int32(clamping: timeout))
+        let isWaiting = !self.outbox.isIdle || !self.held.isEmpty || session.isWaiting
+        let timeout = max(100, session.heartbeat * 1000 / 3)
+        self.wait(socket: session.socket, milliseconds: Int32(clamping: isWaiting ? min(timeout, 250) : timeout))
     }
 
     private func wait(socket: Int32, milliseconds: Int32) {
@@ -232,19 +216,13 @@ final class ConnectionThread {
 
     /// Waits before the next attempt, answering commands meanwhile.
     private func rest() {
-        // The other nodes of a cluster are tried quickly; only when all have failed does the pause grow.
-        let exponent = min((self.failures - 1) / self.configuration.nodes.count, 7)
-        let pause = min(10_000, 100 << exponent)
-        let end = ContinuousClock.now + .milliseconds(Int.random(in: pause / 2...pause))
+        let pause = self.backoff.limit / .milliseconds(1)
+        let end = ContinuousClock.now + .milliseconds(Int.random(in: Int(pause / 2)...Int(pause)))
         while !self.isClosing {
             self.inbox.take().forEach(self.performDisconnected)
             let left = end - .now
             guard left > .zero, !self.isClosing else { return }
-            let parts = left.components
-            self.wait(
-                socket: -1,
-                milliseconds: Int32(clamping: parts.seconds * 1000 + parts.attoseconds / 1_000_000_000_000_000 + 1)
-            )
+            self.wait(socket: -1, milliseconds: Int32(clamping: left.wholeMilliseconds + 1))
         }
     }
 
@@ -256,13 +234,17 @@ final class ConnectionThread {
         )
         switch command {
         case .publish(let batch): batch.settleAll(error)
-        case .publishUnconfirmed, .settle: break
-        case .call(_, let fail): fail(error)
-        case .addConsumer(let consumer): self.consumers.append(consumer)
-        case .cancelConsumer(let consumer, let continuation):
-            self.consumers.removeAll { $0 === consumer }
-            consumer.finish()
+        case .settle: break
+        case .call(let call): call.fail(error)
+        case .addConsumer(let subscriber): self.consumers.append(subscriber)
+        case .cancelConsumer(let subscriber, let continuation):
+            self.consumers.removeAll { $0 === subscriber }
+            subscriber.deliveries.finish()
             continuation.resume()
+        case .abandonConsumer(let subscriber):
+            self.consumers.removeAll { $0 === subscriber }
+            subscriber.deliveries.stopWaiting()
+        case .declareAgain(let answer): answer.give(.failure(error))
         case .close: self.isClosing = true
         }
     }

@@ -98,14 +98,13 @@ extension AMQPMessage {
         }
         if let timestamp = self.timestamp {
             set(AMQP_BASIC_TIMESTAMP_FLAG)
-            properties.timestamp = UInt64(max(0, timestamp.timeIntervalSince1970))
+            properties.timestamp = timestamp.wholeSeconds
         }
         set(AMQP_BASIC_DELIVERY_MODE_FLAG)
         properties.delivery_mode = self.isPersistent ? 2 : 1
         if let expiration = self.expiration {
             set(AMQP_BASIC_EXPIRATION_FLAG)
-            let parts = expiration.components
-            properties.expiration = arena.bytes("\(parts.seconds * 1000 + parts.attoseconds / 1_000_000_000_000_000)")
+            properties.expiration = arena.bytes("\(expiration.wholeMilliseconds)")
         }
         if let appID = self.appID {
             set(AMQP_BASIC_APP_ID_FLAG)
@@ -116,5 +115,23 @@ extension AMQPMessage {
             properties.headers = arena.table(self.headers)
         }
         return properties
+    }
+}
+
+extension Date {
+    /// Seconds since 1970 as AMQP counts them; what it cannot count becomes the nearest that it can.
+    var wholeSeconds: UInt64 {
+        UInt64(exactly: self.timeIntervalSince1970.rounded(.down)) ?? (self.timeIntervalSince1970 > 0 ? .max : 0)
+    }
+}
+
+extension Duration {
+    /// Milliseconds, cut off.
+    var wholeMilliseconds: Int64 {
+        let parts = self.components
+        let (milliseconds, overflows) = parts.seconds.multipliedReportingOverflow(by: 1000)
+        guard !overflows else { return parts.seconds > 0 ? .max : .min }
+        let (sum, sumOverflows) = milliseconds.addingReportingOverflow(parts.attoseconds / 1_000_000_000_000_000)
+        return sumOverflows ? milliseconds : sum
     }
 }

@@ -30,7 +30,8 @@ public struct AMQPDelivery: Sendable {
         return delivery
     }
 
-    /// Tells the broker that the message is done. Returns at once; the ack is written by the connection's thread.
+    /// Tells the broker that the message is done. Returns at once; the ack is written by the connection's thread. Of
+    /// several settlements of one delivery the first stands.
     /// - Throws: ``AMQPError`` with code `deliveryLost` when the broker will hand the message out again.
     public func ack() throws(AMQPError) {
         try self.settle(.ack)

@@ -10,13 +10,7 @@ struct Handshake {
     let configuration: AMQPConfiguration
     let node: AMQPNode
 
-    func perform() throws(AMQPError) {
-        try self.connect()
-        try self.logIn()
-        self.limitSilence()
-    }
-
-    private func connect() throws(AMQPError) {
+    func connect() throws(AMQPError) {
         let socket = try self.makeSocket()
         var connectLimit = self.configuration.connectTimeout.timeval
         var handshakeLimit = self.configuration.connectTimeout.timeval
@@ -68,7 +62,7 @@ struct Handshake {
         return socket
     }
 
-    private func logIn() throws(AMQPError) {
+    func logIn() throws(AMQPError) {
         let arena = Arena()
         var properties = arena.table([
             "connection_name": .string(self.configuration.connectionName),
@@ -112,8 +106,8 @@ struct Handshake {
     }
 
     /// A broker that stops reading would block a write for good; the kernel gives up on it instead.
-    private func limitSilence() {
-        var milliseconds = Int32(clamping: self.configuration.heartbeat.components.seconds * 2000)
+    func limitSilence(heartbeat: Int) {
+        var milliseconds = Int32(clamping: heartbeat * 2000)
         setsockopt(
             amqp_get_sockfd(self.connection),
             Int32(IPPROTO_TCP),

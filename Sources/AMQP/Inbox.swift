@@ -8,12 +8,23 @@ import NIOConcurrencyHelpers
 /// What the connection's thread is asked to do.
 enum Command: Sendable {
     case publish(PublishBatch)
-    case publishUnconfirmed(AMQPPublication)
     case settle([Settlement])
-    case call(@Sendable (Session) throws(AMQPError) -> Void, fail: @Sendable (AMQPError) -> Void)
-    case addConsumer(AMQPConsumer)
-    case cancelConsumer(AMQPConsumer, CheckedContinuation<Void, Never>)
+    case call(Call)
+    case addConsumer(Subscriber)
+    case cancelConsumer(Subscriber, CheckedContinuation<Void, Never>)
+    case abandonConsumer(Subscriber)
+    case declareAgain(Answer<Void>)
     case close
+}
+
+/// A question to the broker whose caller waits for the answer.
+struct Call: Sendable {
+    /// When the broker must have begun to take it.
+    let deadline: ContinuousClock.Instant
+    /// Asks; the answer goes to the caller.
+    let begin: @Sendable (Session) -> Void
+    /// Tells the caller that it was not asked.
+    let fail: @Sendable (AMQPError) -> Void
 }
 
 /// Commands on their way to the connection's thread, which an eventfd wakes.
@@ -51,9 +62,11 @@ final class Inbox: Sendable {
 
     /// Takes all commands.
     func take() -> [Command] {
-        self.state.withLockedValue { state in
-            var value: eventfd_t = 0
-            if state.isWoken { _ = eventfd_read(self.wakeup, &value) }
+        // Always: whoever appended may write only now what an earlier turn has served already, and a descriptor that stays
+        // readable would keep the thread spinning.
+        var value: eventfd_t = 0
+        _ = eventfd_read(self.wakeup, &value)
+        return self.state.withLockedValue { state in
             state.isWoken = false
             defer { state.commands.removeAll(keepingCapacity: true) }
             return state.commands
@@ -74,12 +87,13 @@ final class Inbox: Sendable {
         let closed = AMQPError(code: .closed, message: "the connection was closed")
         switch command {
         case .publish(let batch): batch.settleAll(closed)
-        case .call(_, let fail): fail(closed)
-        case .addConsumer(let consumer): consumer.finish()
-        case .cancelConsumer(let consumer, let continuation):
-            consumer.finish()
+        case .call(let call): call.fail(closed)
+        case .addConsumer(let subscriber), .abandonConsumer(let subscriber): subscriber.deliveries.finish()
+        case .cancelConsumer(let subscriber, let continuation):
+            subscriber.deliveries.finish()
             continuation.resume()
-        case .publishUnconfirmed, .settle, .close: break
+        case .declareAgain(let answer): answer.give(.failure(closed))
+        case .settle, .close: break
         }
     }
 }

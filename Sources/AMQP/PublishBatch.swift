@@ -10,16 +10,21 @@ final class PublishBatch: Sendable {
     private struct State {
         var outcomes: [Outcome?]
         var remaining: Int
+        /// How many have been handed to the connection; they are written in order.
+        var written = 0
         var continuation: CheckedContinuation<[Outcome], Never>?
     }
 
     let publications: [AMQPPublication]
     let deadline: ContinuousClock.Instant
+    /// Whether nobody waits for it, so that it is dropped rather than kept.
+    let isDisposable: Bool
     private let state: NIOLockedValueBox<State>
 
-    init(_ publications: [AMQPPublication], deadline: ContinuousClock.Instant) {
+    init(_ publications: [AMQPPublication], deadline: ContinuousClock.Instant, isDisposable: Bool = false) {
         self.publications = publications
         self.deadline = deadline
+        self.isDisposable = isDisposable
         self.state = NIOLockedValueBox(
             State(outcomes: Array(repeating: nil, count: publications.count), remaining: publications.count)
         )
@@ -39,6 +44,16 @@ final class PublishBatch: Sendable {
         }
     }
 
+    /// A message is about to be written: from now on, a failure leaves open whether it arrived.
+    /// - Returns: False when it is settled already, and must not be written.
+    func begins(_ index: Int) -> Bool {
+        self.state.withLockedValue { state in
+            guard state.outcomes[index] == nil else { return false }
+            state.written = index + 1
+            return true
+        }
+    }
+
     /// Settles one message; the first settlement stands.
     func settle(_ index: Int, _ outcome: Outcome) {
         self.finish { state in
@@ -48,11 +63,21 @@ final class PublishBatch: Sendable {
         }
     }
 
-    /// Settles all that is not settled yet.
+    /// Settles all that is not settled yet. What has not been written has not arrived, whatever the error.
     func settleAll(_ error: AMQPError) {
+        self.settleAll { $0 ? error : error.withKnownOutcome }
+    }
+
+    /// The caller does not wait any more. It may not know what it has begun, so it is told nothing about that.
+    func cancel() {
+        let error = AMQPError(code: .cancelled, message: "the publisher was cancelled", isOutcomeUnknown: true)
+        self.settleAll { _ in error }
+    }
+
+    private func settleAll(_ error: (_ isWritten: Bool) -> AMQPError) {
         self.finish { state in
             for index in state.outcomes.indices where state.outcomes[index] == nil {
-                state.outcomes[index] = .failure(error)
+                state.outcomes[index] = .failure(error(index < state.written))
             }
             state.remaining = 0
         }

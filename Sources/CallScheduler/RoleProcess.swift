@@ -271,7 +271,7 @@ struct RoleProcess {
     private static func check(_ name: String, _ connection: AMQPConnection) -> HealthCheck {
         HealthCheck(name: name) {
             switch connection.state {
-            case .ready: nil
+            case .ready: connection.faults.first.map { "\($0)" }
             case .blocked(let reason): "the broker takes no messages now: \(reason)"
             case .connecting: connection.lastError.map { "\($0)" } ?? "connecting"
             case .closed: "closed"

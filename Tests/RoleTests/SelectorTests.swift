@@ -76,11 +76,12 @@ struct SelectorTests {
             try await house.scratch.execute("update contacts set next_attempt_at = now() + interval '1 hour'")
             _ = try await selector.pass()
             try await house.scratch.execute("update contacts set next_attempt_at = now()")
-            // The queue is there and answers, but nothing leads to it: every request is returned.
+            // A queue that takes nothing: every request is refused.
             try await house.publisher.deleteQueue(Self.queue)
-            var unbound = AMQPTopology()
-            unbound.queue(Self.queue)
-            try await house.publisher.declare(unbound)
+            var deaf = AMQPTopology()
+            let arguments: AMQPTable = ["x-max-length": .int64(0), "x-overflow": .string("reject-publish")]
+            deaf.queue(Self.queue, kind: .classic, arguments: arguments)
+            try await house.publisher.declare(deaf)
             await #expect(throws: (any Error).self) { try await selector.pass() }
             #expect(try await house.count("state = 'pending' and call_id is null") == 5)
         }
