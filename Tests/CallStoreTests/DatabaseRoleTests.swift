@@ -30,7 +30,7 @@ struct DatabaseRoleTests {
                 try Shell.run("psql -XAqt -v ON_ERROR_STOP=1 -f '\(script.path)' '\(scratch.databaseURL)'")
                 var clients: [PostgresClient] = []
                 var stores: [String: CallStore] = [:]
-                for role in ["selector", "dialer", "recorder", "webhooks", "operator"] {
+                for role in ["selector", "dialer", "recorder", "webhooks", "operator", "reader"] {
                     let client = PostgresClient(
                         configuration: try PostgresConfiguration(
                             uri: scratch.databaseURL + "?options=-c%20role%3Dcall_scheduler_\(role)"
@@ -87,7 +87,7 @@ struct DatabaseRoleTests {
     @Test("the roles of all processes together run a campaign from the claim to the outcome")
     func together() async throws {
         try await Roles.run { roles in
-            for role in ["selector", "dialer", "recorder", "webhooks", "operator"] {
+            for role in ["selector", "dialer", "recorder", "webhooks", "operator", "reader"] {
                 let newest = Schemas.migrations.last?.number ?? 0
                 #expect(try await roles.store(role).schemaState() == .current(version: newest))
             }
@@ -122,6 +122,8 @@ struct DatabaseRoleTests {
                 (2, "update campaigns set status = 'running'"), (2, "update contacts set attempts_count = 0"),
                 (3, "select phone_number from contacts"), (3, "select * from call_attempts"),
                 (4, "drop table contacts"), (4, "delete from schema_migrations"),
+                (5, "update contacts set attempts_count = 0"), (5, "delete from exclusion_list_entries"),
+                (5, "insert into trunks (name) select 'x'"), (5, "create table t (i int)"),
             ]
             for (role, sql) in forbidden {
                 let error = await #expect(throws: PostgresError.self, "\(sql)") {

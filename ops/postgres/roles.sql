@@ -7,7 +7,8 @@
 --   psql "$DATABASE_URL" -v ON_ERROR_STOP=1 -f ops/postgres/roles.sql
 --
 -- Then give each process a user of its own: create role dialer_1 login password '…' in role call_scheduler_dialer;
--- No role but the operator's can read e-mail addresses, delete anything or change a campaign's rules. Tests run the
+-- No role but the operator's can delete anything or change a campaign's rules, and only people's, operator and reader, can
+-- read e-mail addresses. Tests run the
 -- statements of the selector, the dialer and the recorder under their roles, and see each of these grants missed when it
 -- is taken away.
 
@@ -15,7 +16,7 @@ do $$
 declare
     name text;
 begin
-    foreach name in array array['selector', 'dialer', 'recorder', 'webhooks', 'operator'] loop
+    foreach name in array array['selector', 'dialer', 'recorder', 'webhooks', 'operator', 'reader'] loop
         begin
             execute 'create role call_scheduler_' || name || ' nologin';
         exception when duplicate_object or unique_violation then
@@ -77,3 +78,6 @@ grant select, update (reason, source, expires_at) on exclusion_list_entries to c
 grant select, insert, update, delete on all tables in schema public to call_scheduler_operator;
 revoke insert, update, delete on schema_migrations from call_scheduler_operator;
 grant usage on all sequences in schema public to call_scheduler_operator;
+
+-- People who may only look.
+grant select on all tables in schema public to call_scheduler_reader;
