@@ -100,6 +100,13 @@ if not users or not users[-1].isdigit() or users[-1] == "0":
 if not dockerfile.count("rm -rf /var/lib/apt/lists") == dockerfile.count("apt-get update"):
     faults.append("ops/docker/Dockerfile: a layer keeps the package lists")
 
+# The oldest Swift that will do is stated by the package, and told by the README alone.
+oldest = re.match(r"// swift-tools-version: *(\S+)", pathlib.Path("Package.swift").read_text()).group(1)
+for path in ("README.md", "CONTRIBUTING.md", "ops/lib.sh"):
+    for told in re.findall(r"Swift (\d+\.\d+)", pathlib.Path(path).read_text()):
+        if path != "README.md" or told != oldest:
+            faults.append(f"{path}: says Swift {told}; Package.swift says {oldest}, and README.md tells it")
+
 # The dashboard: figures that exist, queries that Prometheus can read.
 dashboard = json.loads(text["ops/grafana/call-scheduler.json"])
 queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]

@@ -33,6 +33,14 @@ is_alive() {
     [[ $stat != Z* && $stat != X* ]]
 }
 
+# When that process began; with its pid, that is one process for good, while pids are used again.
+began_at() {
+    local stat
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+    read -ra stat <<<"${stat##*) }"
+    echo "${stat[19]}"
+}
+
 # wait_until_gone SECONDS PID…: 1 if one of them is still there afterwards.
 wait_until_gone() {
     local tries=$(($1 * 20)) pid alive
@@ -62,17 +70,22 @@ used_ports() {
 }
 
 # free_ports N: that many free ports, on one line. They lie below the range that the system hands to outgoing
-# connections, so that none of those takes one before its server is up.
+# connections, so that none of those takes one before its server is up; and nobody else is given one of them before all
+# others have been: a file says where to go on, for the tests too (`Tests/TestBasics/Ports.swift`).
 free_ports() {
-    local used port chosen=()
-    used=" $(used_ports all | tr '\n' ' ')"
-    while ((${#chosen[@]} < $1)); do
-        port=$((15000 + RANDOM % 16000))
-        if [[ $used != *" $port "* ]]; then
-            chosen+=("$port")
-            used+="$port "
-        fi
-    done
+    local used port='' chosen=() file
+    file="/tmp/call-scheduler-$(id -u).ports"
+    {
+        flock 6
+        read -r port <&6 || true
+        if [[ ! $port =~ ^[0-9]{5}$ ]]; then port=$((15000 + RANDOM % 16000)); fi
+        used=" $(used_ports all | tr '\n' ' ')"
+        while ((${#chosen[@]} < $1)); do
+            if ((++port < 15000 || port >= 31000)); then port=15000; fi
+            if [[ $used != *" $port "* ]]; then chosen+=("$port"); fi
+        done
+        echo "$port" >"$file"
+    } 6<>"$file"
     echo "${chosen[*]}"
 }
 
@@ -100,7 +113,7 @@ is_installed() {
 
 # install_packages NAME…: installs those Debian packages that are missing, and does nothing if none is.
 install_packages() {
-    local name missing=() wanted=("$@") lock
+    local name missing=() wanted=("$@")
     for name in "$@"; do
         if ! is_installed "$name"; then missing+=("$name"); fi
     done
@@ -109,7 +122,6 @@ install_packages() {
     if [[ $(id -u) != 0 ]]; then
         command -v sudo >/dev/null || die "missing: ${missing[*]}; install them as root (no sudo here)"
     fi
-    lock="${TMPDIR:-/tmp}/call-scheduler-$(id -u).install.lock"
     {
         flock 9
         missing=() # the script that we waited for may have installed them
@@ -120,8 +132,7 @@ install_packages() {
             progress "installing ${missing[*]}"
             install_with_apt "${missing[@]}"
         fi
-    } 9>"$lock"
-    rm -f "$lock"
+    } 9</var/lib/dpkg # which is there for all users, and stays
     for name in "${wanted[@]}"; do
         is_installed "$name" || die "$name is still missing after its installation"
     done
@@ -131,31 +142,47 @@ install_with_apt() {
     local sudo=() log status=0
     if [[ $(id -u) != 0 ]]; then sudo=(sudo); fi
     log=$(mktemp)
-    # The packages would start servers of the system's own; ours are private ones. Whoever has a policy keeps it.
+    # The packages would start servers of the system's own, now and at each boot; ours are private ones. Whoever has a
+    # policy keeps it; one that we have left behind, killed, is ours to replace.
     # shellcheck disable=SC2016  # the inner shell expands
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive bash -c '
         set -eu
         policy=/usr/sbin/policy-rc.d
-        if [ ! -e "$policy" ]; then
+        mark="# of the call scheduler, while it installs packages"
+        services() { systemctl --root=/ list-unit-files --type=service --state=enabled --no-legend 2>/dev/null | cut -d" " -f1; }
+        if [ ! -e "$policy" ] || grep -qxF "$mark" "$policy"; then
+            trap "exit 130" INT HUP TERM
             trap "rm -f $policy" EXIT
-            printf "#!/bin/sh\nexit 101\n" >"$policy"
+            printf "#!/bin/sh\n%s\nexit 101\n" "$mark" >"$policy"
             chmod 755 "$policy"
         fi
+        before=" $(services | tr "\n" " ") "
         options="-q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3"
         apt-get $options update
         apt-get $options install --no-install-recommends "$@"
+        for service in $(services); do
+            case "$before" in
+                *" $service "*) ;;
+                *) systemctl --root=/ --quiet disable "$service" && echo "disabled: $service" ;;
+            esac
+        done
     ' install "$@" >"$log" 2>&1 </dev/null || status=$?
     if ((status != 0)); then
         tail -n 20 "$log" >&2
         rm -f "$log"
         die "apt-get failed; the end of its output is above"
     fi
+    sed -n 's/^disabled: \(.*\)/installed, but not to be started at boot: \1 (systemctl enable \1, if you want that)/p' "$log" >&2
     rm -f "$log"
 }
 
+# The oldest Swift that builds this, as the package itself says.
+swift_version() { sed -n '1s/.*swift-tools-version: *//p' "$root/Package.swift"; }
+
 # The packages for building and for a stack.
 install_everything() {
-    command -v swift >/dev/null || die "no 'swift' in PATH; install Swift 6.2 or newer: https://swift.org/install"
+    command -v swift >/dev/null ||
+        die "no 'swift' in PATH; install Swift $(swift_version) or newer: https://swift.org/install"
     install_packages postgresql rabbitmq-server librabbitmq-dev libpq-dev libphonenumber-dev libical-dev tzdata pkg-config curl python3 openssl \
         prometheus systemd
 }
@@ -169,7 +196,7 @@ run_quietly() {
         "$@" >&2
         return
     fi
-    "$@" >"$log" 2>&1 </dev/null &
+    dying_with_us "$@" >"$log" 2>&1 </dev/null &
     pid=$!
     background+=("$pid")
     while is_alive "$pid"; do
@@ -184,6 +211,9 @@ run_quietly() {
     return "$status"
 }
 
+# dying_with_us COMMAND…: for the background; it is told to end even when this script is killed.
+dying_with_us() { exec setpriv --pdeathsig TERM -- "$@"; }
+
 # What the script has in the background; `end_background SECONDS` ends it, forcibly after that time.
 background=()
 end_background() {
@@ -197,6 +227,43 @@ end_background() {
         kill -KILL "${alive[@]}" 2>/dev/null || true
         wait_until_gone 5 "${alive[@]}" || true
     fi
+}
+
+# A run of the tests is named after its process: what its stacks and folders are called begins with that.
+
+# sweep RUN: takes down its stacks and removes its folder of temporary files.
+sweep() {
+    local stack
+    for stack in "$root/.local/stack-$1"-*; do
+        if [[ -d $stack ]]; then
+            "$root/ops/stack" down --name "${stack##*/stack-}" 2>/dev/null || progress "could not take down ${stack##*/}"
+        fi
+    done
+    rm -rf "$(run_folder "$1")"
+}
+
+# run_folder RUN: where its temporary files are.
+run_folder() { echo "${TMPDIR:-/tmp}/call-scheduler-$1"; }
+
+# Removes what runs have left that were killed, and the logs of all that have ended.
+sweep_ended_runs() {
+    local place run pid
+    for place in "$root"/.local/{stack-,}run-* "$(run_folder run-)"*; do
+        if [[ ! -O $place ]]; then continue; fi
+        run=${place##*/}
+        pid=${run#*run-}
+        pid=${pid%%-*}
+        if [[ $pid =~ ^[0-9]+$ ]] && ! is_alive "$pid"; then
+            sweep "run-$pid"
+            rm -rf "$root/.local/run-$pid"-*
+        fi
+    done
+}
+
+# refuse_a_second_run: two at once in one checkout would use the same files. The lock, descriptor 8, goes with this process.
+refuse_a_second_run() {
+    exec 8<"$0"
+    flock -n 8 || die "another ${0##*/} is running in this checkout"
 }
 
 # Whatever ends the script, `cleanup` of that script runs once.

@@ -33,6 +33,8 @@ struct ProviderSimulatorCommand: AsyncParsableCommand {
     @Option(help: "Calls started per second, 0 for no limit.") var callsPerSecond: Double?
     @Option(help: "Live calls beyond which requests are refused, 0 for no limit.") var maxLiveCalls: Int?
     @Option(help: "Write the ledger to this file as JSON lines.") var ledgerFile: String?
+    @Option(help: "Let whoever bears this token hold, answer and end calls at /simulator/control.") var controlToken:
+        String?
 
     func run() async throws {
         let configuration = try self.simulatorConfiguration()
@@ -87,6 +89,7 @@ struct ProviderSimulatorCommand: AsyncParsableCommand {
         if let rate = self.callsPerSecond { configuration.callsPerSecond = rate }
         if let limit = self.maxLiveCalls { configuration.maximumLiveCalls = limit }
         if let file = self.ledgerFile { configuration.ledgerFile = file }
+        if let token = self.controlToken { configuration.controlToken = token }
         let faults = configuration.faultsFound()
         guard faults.isEmpty else { throw UsageFault(faults.joined(separator: "\n")) }
         return configuration

@@ -17,6 +17,8 @@ actor Exchange {
         let callback: CallbackTarget?
         var sequence = 0
         var isLive = false
+        /// How it ends, once its time has come.
+        var ending: (status: String, sip: Int)?
     }
 
     enum Event {
@@ -44,6 +46,7 @@ actor Exchange {
     private var requestsByNumber: [String: Int] = [:]
     private var timers = Heap<Timer>()
     private var timerOrder = 0
+    private var control = CallControl()
     private var nextStart = ContinuousClock.now
     private var alarm: Task<Void, Never>?
     private let wakeup: AsyncStream<Void>.Continuation
@@ -198,17 +201,23 @@ actor Exchange {
                 self.schedule(.answer, sid: sid, in: call.fate.ringSeconds)
             }
         case .answer:
-            self.ledger[call.index].answeredAt = now
-            self.ledger[call.index].status = "in-progress"
-            if call.detectsMachines {
-                self.ledger[call.index].answeredBy = call.fate.outcome == .machine ? "machine_start" : "human"
-            }
-            self.callBack(sid, status: "in-progress")
-            let talk = min(call.fate.talkSeconds, call.timeLimit)
-            self.schedule(.end(status: "completed", sip: 200), sid: sid, in: talk)
+            if self.control.passes(sid, .answer) { self.answer(call) }
         case .end(let status, let sip):
-            self.end(call, status: status, sip: sip)
+            call.ending = (status, sip)
+            self.calls[sid] = call
+            if self.control.passes(sid, .end) { self.end(call, status: status, sip: sip) }
         }
+    }
+
+    private func answer(_ call: Call) {
+        self.ledger[call.index].answeredAt = Date()
+        self.ledger[call.index].status = "in-progress"
+        if call.detectsMachines {
+            self.ledger[call.index].answeredBy = call.fate.outcome == .machine ? "machine_start" : "human"
+        }
+        self.callBack(call.sid, status: "in-progress")
+        let talk = min(call.fate.talkSeconds, call.timeLimit)
+        self.schedule(.end(status: "completed", sip: 200), sid: call.sid, in: talk)
     }
 
     private func end(_ call: Call, status: String, sip: Int) {
@@ -221,6 +230,7 @@ actor Exchange {
             self.summary.live -= 1
         }
         self.callBack(call.sid, status: status, sip: sip)
+        self.control.forget(call.sid)
         self.calls[call.sid] = nil
         self.file?.write(self.ledger[call.index])
     }
@@ -263,6 +273,28 @@ actor Exchange {
 
     // MARK: Administration
 
+    func hold(_ gate: CallControl.Gate) { self.control.hold(gate) }
+
+    func release(_ gate: CallControl.Gate) { self.goOn(self.control.release(gate), gate) }
+    func letThrough(_ count: Int, _ gate: CallControl.Gate) { self.goOn(self.control.letThrough(count, gate), gate) }
+
+    func letThrough(to number: String, _ gate: CallControl.Gate) {
+        let calls = self.calls.values.filter { self.ledger[$0.index].to == number }
+        self.goOn(self.control.letThrough(Set(calls.map(\.sid)), gate), gate)
+    }
+
+    /// How many calls wait at each gate. One that was hung up meanwhile does not count.
+    var waiting: [String: Int] { self.control.waiting }
+
+    private func goOn(_ sids: [String], _ gate: CallControl.Gate) {
+        for call in sids.compactMap({ self.calls[$0] }) {
+            switch gate {
+            case .answer: self.answer(call)
+            case .end: if let ending = call.ending { self.end(call, status: ending.status, sip: ending.sip) }
+            }
+        }
+    }
+
     func snapshot() -> Ledger {
         Ledger(summary: self.summary, calls: self.ledger)
     }
@@ -271,23 +303,5 @@ actor Exchange {
 
     func change(_ configuration: SimulatorConfiguration) {
         self.configuration = configuration
-    }
-}
-
-/// The ledger as a file: one JSON line whenever an entry changes, the last line of an entry counts.
-private final class LedgerFile {
-    private let handle: FileHandle
-
-    init(path: String) throws {
-        guard FileManager.default.createFile(atPath: path, contents: nil),
-            let handle = FileHandle(forWritingAtPath: path)
-        else { throw ScenarioError(faults: ["ledger_file: \(path) cannot be written"]) }
-        self.handle = handle
-    }
-
-    func write(_ entry: LedgerCall) {
-        guard var line = try? Ledger.encode(entry) else { return }
-        line.append(0x0A)
-        try? self.handle.write(contentsOf: line)
     }
 }

@@ -119,6 +119,7 @@ public struct ProviderSimulator: Service {
                 )
             }
         }
+        if let token = configuration.controlToken { Self.addControl(to: router, exchange: exchange, token: token) }
         router.get("/health") { _, _ in "ready\n" }
         return router
     }

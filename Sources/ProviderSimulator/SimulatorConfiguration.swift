@@ -125,6 +125,8 @@ public struct SimulatorConfiguration: Sendable, Codable, Equatable {
     public var numbers: [String: Script] = [:]
     /// Where the ledger is written as JSON lines.
     public var ledgerFile: String?
+    /// The token that requests to the control endpoint must bear; without one there is no such endpoint.
+    public var controlToken: String?
 
     /// Creates a configuration with the defaults.
     public init() {}

@@ -5,7 +5,7 @@ import Testing
 
 @testable import AMQP
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(20)))
 struct BookkeepingTests {
     private static func batch(_ count: Int, key: String = "q") -> PublishBatch {
         PublishBatch(

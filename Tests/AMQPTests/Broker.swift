@@ -48,7 +48,7 @@ struct Broker: Sendable {
         logger.logLevel = .critical
         let connection = AMQPConnection(configuration: configuration, topology: topology, logger: logger)
         do {
-            try await connection.waitUntilReady(timeout: .seconds(20))
+            try await connection.waitUntilReady(timeout: .seconds(120))
             try await body(connection)
         } catch {
             await connection.close()

@@ -7,7 +7,7 @@ import Logging
 import TestBasics
 import Testing
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct ConnectionTests {
     @Test(
         "a URI that cannot be used is refused with its fault and without its password",
@@ -40,15 +40,20 @@ struct ConnectionTests {
         #expect(cluster.heartbeat == .seconds(5))
     }
 
-    private static func failure(_ uri: String, within timeout: Duration = .seconds(3)) async throws -> AMQPError? {
+    /// Why it does not get ready, once the first try to connect has come to its end; nil when it does.
+    private static func failure(_ uri: String) async throws -> AMQPError? {
         var logger = Logger(label: "amqp-tests")
         logger.logLevel = .critical
         let connection = AMQPConnection(configuration: try AMQPConfiguration(uri: uri), logger: logger)
         var failure: AMQPError?
-        do {
-            try await connection.waitUntilReady(timeout: timeout)
-        } catch {
-            failure = error
+        try await eventually("it is known whether it can connect") {
+            do {
+                try await connection.waitUntilReady(timeout: .seconds(1))
+                failure = nil
+            } catch let error as AMQPError {
+                failure = error
+            }
+            return failure?.code != .timeout
         }
         await connection.close()
         return failure
@@ -63,10 +68,10 @@ struct ConnectionTests {
             let unknown = try await Self.failure(broker.uri + "x")
             #expect(unknown?.code == .accessRefused)
         }
-        let closed = try await Self.failure("amqp://127.0.0.1:1/", within: .seconds(1))
+        let closed = try await Self.failure("amqp://127.0.0.1:1/")
         #expect(closed?.code == .connectionFailed)
         #expect(closed?.message.contains("127.0.0.1:1") == true)
-        let nameless = try await Self.failure("amqp://no.such.host.invalid/", within: .seconds(1))
+        let nameless = try await Self.failure("amqp://no.such.host.invalid/")
         #expect(nameless?.code == .connectionFailed)
     }
 
@@ -91,11 +96,13 @@ struct ConnectionTests {
     func severalNodes() async throws {
         try await Broker.run { broker in
             for _ in 0..<4 {
-                let failure = try await Self.failure(broker.uri.replacing("@", with: "@127.0.0.1:1,127.0.0.1:2,"))
-                #expect(failure?.message == nil)
+                let nodes = try AMQPConfiguration(uri: broker.uri.replacing("@", with: "@127.0.0.1:1,127.0.0.1:2,"))
+                let connection = AMQPConnection(configuration: nodes, logger: Logger(label: "amqp-tests"))
+                try await connection.waitUntilReady(timeout: .seconds(120))
+                await connection.close()
             }
         }
-        let none = try await Self.failure("amqp://127.0.0.1:1,127.0.0.1:2/", within: .seconds(1))
+        let none = try await Self.failure("amqp://127.0.0.1:1,127.0.0.1:2/")
         #expect(none?.code == .connectionFailed)
     }
 

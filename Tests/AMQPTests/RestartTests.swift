@@ -8,7 +8,7 @@ import TestBasics
 import Testing
 
 /// Restarts a broker of its own in the middle of the work: the shared one serves other tests.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(20)))
 struct RestartTests {
     private static func brokerURI(_ name: String) throws -> String {
         let file = Shell.root.appendingPathComponent(".local/stack-\(name)/urls.env")
@@ -19,7 +19,7 @@ struct RestartTests {
 
     @Test("a broker restarted in the middle loses nothing: messages, consumer and publisher come back")
     func restart() async throws {
-        let name = "restart-\(ProcessInfo.processInfo.processIdentifier)"
+        let name = TestRun.name + "-restart"
         try await Shell.stack("up --name \(name)")
         do {
             try await Self.work(name)
@@ -38,7 +38,7 @@ struct RestartTests {
             topology: .queue("q"),
             logger: logger
         )
-        try await connection.waitUntilReady(timeout: .seconds(20))
+        try await connection.waitUntilReady(timeout: .seconds(120))
         for index in 0..<5 {
             try await connection.publish(AMQPMessage(body: [UInt8(index)]), exchange: "", routingKey: "q")
         }
@@ -53,7 +53,7 @@ struct RestartTests {
         #expect(error?.code == .notConnected)
         #expect(error?.isOutcomeUnknown == false)
         try await Shell.stack("up --name \(name)")
-        try await connection.waitUntilReady(timeout: .seconds(30))
+        try await connection.waitUntilReady(timeout: .seconds(120))
         var bodies: Set<[UInt8]> = []
         while bodies.count < 5, let delivery = await iterator.next() {
             bodies.insert(delivery.message.body)

@@ -4,7 +4,7 @@
 import CallModel
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(20)))
 struct CSVTests {
     private static func read(_ bytes: [UInt8], pieces: Int = 1) -> [CSVReader.Record] {
         var reader = CSVReader()

@@ -6,7 +6,7 @@ import Testing
 
 @testable import CallModel
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct FlatJSONTests {
     private static let request = DialRequest(
         callID: CallID.make(),

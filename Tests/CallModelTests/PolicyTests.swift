@@ -7,7 +7,7 @@ import Schemas
 import TestBasics
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(20)))
 struct PolicyTests {
     private static let evidence = #""source": "s", "as_of": "2026-11-24", "confidence": "primary""#
 

@@ -5,7 +5,7 @@ import CallModel
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(20)))
 struct ReportTests {
     @Test("the order and the repetition of a call's events do not matter", arguments: 0..<50)
     func merge(seed: UInt64) {

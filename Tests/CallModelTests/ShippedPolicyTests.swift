@@ -7,7 +7,7 @@ import Schemas
 import Testing
 
 /// The policies that come with the program.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(20)))
 struct ShippedPolicyTests {
     private static var names: [String] { Schemas.policies.keys.sorted() }
 

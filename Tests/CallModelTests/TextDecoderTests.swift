@@ -4,7 +4,7 @@
 import CallModel
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(20)))
 struct TextDecoderTests {
     private static func decode(_ bytes: [UInt8], _ encoding: TextDecoder.Encoding?, piece: Int) throws -> [UInt8] {
         var decoder = TextDecoder(encoding)

@@ -5,7 +5,7 @@ import CallModel
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(20)))
 struct ValueTests {
     @Test(
         "a number is taken in E.164 form, with the usual separators",

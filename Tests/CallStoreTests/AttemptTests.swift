@@ -7,7 +7,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct AttemptTests {
     /// Claims one contact of a fresh campaign.
     private static func claimOne(_ scratch: Scratch, contacts: Int = 1) async throws -> [DialRequest] {

@@ -8,7 +8,7 @@ import Postgres
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct ClaimTests {
     @Test("a claim takes the most overdue contacts, each under an id of its own")
     func mostOverdueFirst() async throws {

@@ -8,7 +8,7 @@ import Postgres
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct ContactImportTests {
     private static func rows(_ numbers: Range<Int>) throws -> [CallStore.NewContact] {
         try numbers.map { index in

@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 /// That counters agree with the rows is checked behind every test that has a database.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct CounterTests {
     @Test("what was there before there were counters is counted by the migration")
     func backfill() async throws {

@@ -12,7 +12,7 @@ import TestSupport
 import Testing
 
 /// The roles of `ops/postgres/roles.sql`: each does all that its process does, and needs every grant for it.
-@Suite(.timeLimit(.minutes(5)), .serialized)
+@Suite(.timeLimit(.minutes(20)), .serialized)
 struct DatabaseRoleTests {
     private struct Roles: Sendable {
         let scratch: Scratch
@@ -25,9 +25,9 @@ struct DatabaseRoleTests {
         static func run(_ body: @Sendable (Roles) async throws -> Void) async throws {
             try await Scratch.run { scratch in
                 let script = Shell.root.appendingPathComponent("ops/postgres/roles.sql")
-                try Shell.run("psql -XAqt -v ON_ERROR_STOP=1 -f '\(script.path)' '\(scratch.databaseURL)'")
+                try await Shell.run("psql -XAqt -v ON_ERROR_STOP=1 -f '\(script.path)' '\(scratch.databaseURL)'")
                 // A second time: it is run after each migration.
-                try Shell.run("psql -XAqt -v ON_ERROR_STOP=1 -f '\(script.path)' '\(scratch.databaseURL)'")
+                try await Shell.run("psql -XAqt -v ON_ERROR_STOP=1 -f '\(script.path)' '\(scratch.databaseURL)'")
                 var clients: [PostgresClient] = []
                 var stores: [String: CallStore] = [:]
                 for role in ["selector", "dialer", "recorder", "webhooks", "operator", "reader"] {

@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// The audit, and the forgetting of persons.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct EvidenceTests {
     private static func audit(_ scratch: Scratch) async throws -> [CallStore.AuditedCall] {
         var calls: [CallStore.AuditedCall] = []

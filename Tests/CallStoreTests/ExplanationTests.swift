@@ -8,7 +8,7 @@ import Postgres
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct ExplanationTests {
     private static func explain(_ scratch: Scratch) async throws -> CallStore.ContactExplanation {
         let number = try Fixtures.number(0)

@@ -7,7 +7,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct ForecastFactsTests {
     @Test("contacts are told in groups by zone, attempts and due time; those whose story is over are not")
     func groups() async throws {

@@ -8,7 +8,7 @@ import TestBasics
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct MigrationTests {
     private static let newest = Schemas.migrations.last?.number ?? 0
 

@@ -8,7 +8,7 @@ import Postgres
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct NumberLimitTests {
     private static func campaign(_ scratch: Scratch, _ name: String, _ contacts: Int, _ limits: [NumberLimit])
         async throws -> UUID

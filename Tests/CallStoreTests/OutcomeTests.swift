@@ -9,7 +9,7 @@ import TestBasics
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct OutcomeTests {
     /// A placed call.
     private static func place(

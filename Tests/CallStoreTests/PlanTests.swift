@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// Roles plan their statements once, on whatever the tables hold then, and keep the plans while the tables grow.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct PlanTests {
     @Test(
         "a statement that was planned on empty tables uses their indexes",

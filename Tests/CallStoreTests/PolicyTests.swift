@@ -8,7 +8,7 @@ import Postgres
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct PolicyTests {
     /// An instant, and what the cited text says of it.
     struct Case: Sendable, CustomTestStringConvertible {

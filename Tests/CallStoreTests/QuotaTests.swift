@@ -9,7 +9,7 @@ import TestBasics
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct QuotaTests {
     private static func addCell(_ scratch: Scratch, _ campaign: UUID, _ cell: String, _ numbers: Range<Int>)
         async throws

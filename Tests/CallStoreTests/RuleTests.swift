@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// Consent, exclusions by scope and time, regions, candidate zones, day parts, maxima by outcome.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct RuleTests {
     private static func contact(
         _ index: Int,

@@ -8,7 +8,7 @@ import Postgres
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct SurveyOutcomeTests {
     private typealias Outcome = SurveyOutcomeReport.Outcome
 

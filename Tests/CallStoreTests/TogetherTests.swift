@@ -11,7 +11,7 @@ import Testing
 
 /// Limits per number, rests, caps, target rates and quotas, all at once: campaigns that share their numbers, several
 /// selectors, dialers and recorders that know nothing of each other, and a history that is judged afterwards row by row.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(20)))
 struct TogetherTests {
     /// What a campaign must keep.
     private struct Plan: Sendable {

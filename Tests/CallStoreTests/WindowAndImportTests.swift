@@ -8,7 +8,7 @@ import Postgres
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct WindowAndImportTests {
     /// Start, end, weekdays, zone, instant, and when it closes ("-" for closed).
     private static let windows: [(String, String, String, String, String, String)] = [

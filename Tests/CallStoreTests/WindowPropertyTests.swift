@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// The one SQL function against a second, plain telling of the rule, at random and around clock changes.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct WindowPropertyTests {
     private struct Case {
         let start: Int?

@@ -9,7 +9,7 @@ import Testing
 
 /// Every zone that the database and Foundation both know, around every clock change of two years: the one SQL function
 /// against a plain second telling by Foundation.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct WindowZoneTests {
     /// A week of windows, and which local date is blocked: days after the one on which the clocks change.
     struct Kind: Sendable, CustomTestStringConvertible {

@@ -87,7 +87,7 @@ final class FaultHouse: Sendable {
                 topology: topology,
                 logger: logger
             )
-            try await first.waitUntilReady(timeout: .seconds(30))
+            try await first.waitUntilReady(timeout: .seconds(120))
             await first.close()
         }
         let broker = AMQPConnection(
@@ -95,7 +95,7 @@ final class FaultHouse: Sendable {
             topology: topology,
             logger: logger
         )
-        let webhookPorts = [try Rehearsal.freePort(), try Rehearsal.freePort()]
+        let webhookPorts = [try Ports.free(), try Ports.free()]
         var targets: [Wire: [Int]] = [
             .database: [Servers.port(of: servers.databaseURL)], .broker: [Servers.port(of: servers.brokerURL)],
             .provider: [Servers.port(of: rehearsal.url)], .webhooks: webhookPorts,
@@ -103,7 +103,7 @@ final class FaultHouse: Sendable {
         if nodes > 1 { targets[.broker] = nil }
         var wires: [Wire: TCPProxy] = [:]
         for (wire, ports) in targets {
-            wires[wire] = try await TCPProxy(port: try Rehearsal.freePort(), targets: ports)
+            wires[wire] = try await TCPProxy(port: try Ports.free(), targets: ports)
         }
         let house = FaultHouse(
             servers: servers,
@@ -118,7 +118,7 @@ final class FaultHouse: Sendable {
         )
         _ = try await house.store.migrate()
         try await house.noteVisibility()
-        try await broker.waitUntilReady(timeout: .seconds(30))
+        try await broker.waitUntilReady(timeout: .seconds(120))
         await house.addRoles(webhookPorts: webhookPorts)
         return house
     }

@@ -3,6 +3,7 @@
 
 import Foundation
 import Observability
+import TestBasics
 import TestSupport
 import Testing
 
@@ -70,7 +71,7 @@ struct FaultPlanTests {
     @Test(
         "a process that gives up in mid-run is no supervisor's business, one that could not start is",
         arguments: [
-            (RunningRole.End.exit(69), Int32?.none, false, false, EndOfRole.gaveUp),
+            (Child.End.exit(69), Int32?.none, false, false, EndOfRole.gaveUp),
             (.exit(69), nil, false, true, .byItself), (.exit(69), SIGTERM, false, true, .byItself),
             (.exit(69), nil, true, true, .byItself), (.exit(70), nil, false, false, .byItself),
             (.exit(0), nil, false, true, .byItself), (.exit(0), SIGTERM, false, true, .asTold),
@@ -80,7 +81,7 @@ struct FaultPlanTests {
             (.signal(SIGTERM), SIGTERM, false, false, .asTold),
         ]
     )
-    func ends(end: RunningRole.End, signal: Int32?, isArmed: Bool, hasRun: Bool, meaning: EndOfRole) {
+    func ends(end: Child.End, signal: Int32?, isArmed: Bool, hasRun: Bool, meaning: EndOfRole) {
         #expect(EndOfRole(end, signal: signal, isArmed: isArmed, hasRun: hasRun) == meaning)
     }
 }

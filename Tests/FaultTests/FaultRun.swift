@@ -18,7 +18,7 @@ struct FaultRun: Sendable {
     let duration: Duration
     let house: FaultHouse
 
-    /// How long the house may take to come to rest after the last fault: the longest call, its margin, a sweep.
+    /// How long nothing may move before the house has come to rest: the longest call, its margin, a sweep.
     static let restLimit = Duration.seconds(150)
 
     static func scenario(seed: UInt64) -> String {
@@ -185,9 +185,13 @@ struct FaultRun: Sendable {
 
     private func showThatItRunsAgain(_ outside: OutsideFaults) async throws {
         try await outside.feed(extra: 60)
-        let before = try await self.house.count("select count(*) from call_attempts where outcome = 'completed'")
-        try await eventually("calls are made again", within: .seconds(90)) {
-            try await self.house.count("select count(*) from call_attempts where outcome = 'completed'") >= before + 20
+        let completed = {
+            try await self.house.count("select count(*) from call_attempts where outcome = 'completed'")
+        }
+        let before = try await completed()
+        try await eventually("calls are made again", progress: completed) {
+            try await outside.feed(extra: 0)
+            return try await completed() >= before + 20
         }
     }
 
@@ -196,23 +200,27 @@ struct FaultRun: Sendable {
         let paused = try await Product.run(["pause", "--all", "--reason", "the end"], self.house.operatorEnvironment)
         #expect(paused.exitCode == 0, "\(paused.errors)")
         // What is not over in time is found by the checker, with its history.
-        try? await eventually("everything is at rest", within: Self.restLimit) {
-            try await self.house.count(
-                """
-                select (select count(*) from contacts where state = 'in_progress')
-                    + (select count(*) from call_attempts where ended_at is null)
-                    + (select count(*) from survey_events where published_at is null)
-                """
-            ) == 0
-        }
+        let open = """
+            select (select count(*) from contacts where state = 'in_progress')
+                + (select count(*) from call_attempts where ended_at is null)
+                + (select count(*) from survey_events where published_at is null)
+            """
+        try? await eventually(
+            "everything is at rest",
+            within: Self.restLimit,
+            of: { try await self.house.count(open) },
+            { $0 == 0 }
+        )
         return ContinuousClock.now - start
     }
 
     private func judge(_ outside: OutsideFaults, rest: Duration) async throws {
         // The last callbacks may still be under way.
-        try await eventually("all reports are taken", within: .seconds(60)) {
-            try await self.house.broker.queueStatus("call.events").messagesReady == 0
-        }
+        try await eventually(
+            "all reports are taken",
+            of: { try await self.house.broker.queueStatus("call.events").messagesReady },
+            { $0 == 0 }
+        )
         #expect(try await self.house.miscounts() == nil, "seed \(self.seed): reports do not say what the rows do")
         let witnesses = try await self.house.witnesses(poison: outside.poison)
         let violations = Checker(witnesses).violations()

@@ -5,9 +5,8 @@ import Foundation
 import TestBasics
 import Testing
 
-/// The house under faults. `FAULT_SEED` and `FAULT_MINUTES` choose another run than the quick one; `FAULT_STACK` names
-/// its private servers.
-@Suite(.serialized)
+/// The house under faults. `FAULT_SEED` and `FAULT_MINUTES` choose another run than the quick one.
+@Suite(.serialized, .alone)
 struct FaultTests {
     @Test("no invariant breaks under crashes, faults and bad input")
     func faults() async throws {
@@ -15,7 +14,7 @@ struct FaultTests {
         let seed = environment["FAULT_SEED"].flatMap { UInt64($0) } ?? 1
         let minutes = environment["FAULT_MINUTES"].flatMap { Double($0) } ?? 1.25
         let house = try await FaultHouse.start(
-            name: environment["FAULT_STACK"] ?? "faults-\(ProcessInfo.processInfo.processIdentifier)",
+            name: TestRun.name + "-faults",
             scenario: FaultRun.scenario(seed: seed)
         )
         let run = FaultRun(seed: seed, duration: .seconds(minutes * 60), house: house)

@@ -82,7 +82,7 @@ actor RoleSlots {
             .contains { $0.hasSuffix(" Runs") }
     }
 
-    private func judge(_ end: RunningRole.End, _ slot: Slot) {
+    private func judge(_ end: Child.End, _ slot: Slot) {
         let hasRun = self.hasRun(slot)
         switch EndOfRole(end, signal: slot.endingSignal, isArmed: slot.failPoint != nil, hasRun: hasRun) {
         case .asTold:
@@ -130,9 +130,9 @@ actor RoleSlots {
         let start = ContinuousClock.now
         self.end(index, SIGTERM, effect: ProcessFault.terminate(role).name)
         do {
-            try await eventually("it drains", within: .seconds(20)) { !process.isRunning }
+            try await eventually("it drains") { !process.isRunning }
         } catch {
-            self.log.unexpected("\(self.slots[index].label) did not drain within 20 s")
+            self.log.unexpected("\(self.slots[index].label) did not drain")
             process.send(SIGKILL)
         }
         return ContinuousClock.now - start
@@ -171,7 +171,7 @@ enum EndOfRole: Equatable {
     ///   - signal: The signal that the test has sent to end it.
     ///   - isArmed: Whether it was to die at a fail-point.
     ///   - hasRun: Whether it had said that it runs.
-    init(_ end: RunningRole.End, signal: Int32?, isArmed: Bool, hasRun: Bool) {
+    init(_ end: Child.End, signal: Int32?, isArmed: Bool, hasRun: Bool) {
         switch (end, signal) {
         case (.signal(SIGKILL), SIGKILL): self = .asTold
         // The second stands for a process that had not come to handle signals yet.

@@ -68,11 +68,11 @@ struct Servers: Sendable {
         // A crash of the machine takes the children too; they would otherwise notice only after a while.
         for process in signal == SIGKILL ? processes : [leader] { kill(process, signal) }
         do {
-            try await eventually("\(kind) is gone", within: .seconds(20)) { !Self.isAlive(leader) }
+            try await eventually("\(kind) is gone") { !Self.isAlive(leader) }
         } catch {
             // A broker that drains waits for clients that are frozen or cut off; a service manager would not.
             kill(leader, SIGKILL)
-            try await eventually("\(kind) is gone", within: .seconds(20)) { !Self.isAlive(leader) }
+            try await eventually("\(kind) is gone") { !Self.isAlive(leader) }
         }
         try await Task.sleep(for: pause)
         try await Shell.stack("up --name \(self.name)")
@@ -87,7 +87,7 @@ struct Servers: Sendable {
             return
         }
         kill(process, SIGKILL)
-        try await eventually("the node is gone", within: .seconds(20)) { !Self.isAlive(process) }
+        try await eventually("the node is gone") { !Self.isAlive(process) }
     }
 
     /// Starts what has died.

@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// What can be computed without simulating must come out of the simulation.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct ExpectationTests {
     @Test("the same seed gives the same forecast and another seed another one")
     func determinism() throws {

@@ -8,7 +8,7 @@ import TestBasics
 import Testing
 
 /// Every simulated call against each rule, told a second time.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct RuleTests {
     /// Starts around the clock changes of 2026 in Europe, America and Australia, and on plain days.
     private static let starts = [

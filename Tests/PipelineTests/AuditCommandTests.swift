@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// `audit` as whoever has to answer for the calls runs it.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct AuditCommandTests {
     /// Two calls that kept the rules, an hour ago.
     private static func history(_ scratch: Scratch) async throws {

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Bad input gets one clear line and the right exit code, and leaves nothing half-done.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct BadInputTests {
     private static let unreachable = [
         "DATABASE_URL": "postgresql://app@127.0.0.1:1/x", "AMQP_URL": "amqp://127.0.0.1:1/",

@@ -12,14 +12,14 @@ import TestSupport
 import Testing
 
 /// The broker's users of `ops/rabbitmq/users.json`: enough for each role, and not for another's.
-@Suite(.timeLimit(.minutes(4)), .serialized)
+@Suite(.timeLimit(.minutes(20)), .serialized)
 struct BrokerUserTests {
     private static let roles = ["selector", "dialer", "recorder", "webhooks"]
 
     @Test("with a user each, the roles run a campaign; none can do what is another's")
     func leastPrivilege() async throws {
         try await Scratch.run { scratch in
-            let users = try Self.makeUsers(scratch)
+            let users = try await Self.makeUsers(scratch)
             try await Self.campaign(scratch, users)
             // What exists by now: nobody may publish where it has no business, or read what is not its own.
             let forbidden: [(role: String, exchange: String, routingKey: String)] = [
@@ -51,7 +51,7 @@ struct BrokerUserTests {
     }
 
     /// The broker's URL for each role.
-    private static func makeUsers(_ scratch: Scratch) throws -> [String: String] {
+    private static func makeUsers(_ scratch: Scratch) async throws -> [String: String] {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
@@ -65,7 +65,7 @@ struct BrokerUserTests {
             users[role] = components.string
         }
         let virtualHost = scratch.brokerURL.split(separator: "/").last.map(String.init) ?? ""
-        try Shell.run(
+        try await Shell.run(
             "'\(Shell.root.path)/ops/rabbitmq/apply-users' '\(try TestServers.management)' '\(virtualHost)' '\(folder.path)'"
         )
         return users
@@ -76,7 +76,7 @@ struct BrokerUserTests {
             scenario:
                 #"{"seed": 1, "outcomes": {"completed": 1}, "ring_seconds": {"min": 0.1, "max": 0.1}, "talk_seconds": {"min": 0.1, "max": 0.1}}"#
         )
-        let port = try Rehearsal.freePort()
+        let port = try Ports.free()
         var roles: [RunningRole] = []
         do {
             for role in Self.roles {
@@ -124,7 +124,7 @@ struct BrokerUserTests {
         )
         var failure: AMQPError?
         do {
-            try await connection.waitUntilReady(timeout: .seconds(10))
+            try await connection.waitUntilReady(timeout: .seconds(120))
             try await body(connection)
         } catch let error as AMQPError {
             failure = error

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// The export as operators use it.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct ExportCommandTests {
     private static func campaign(_ scratch: Scratch) async throws {
         let campaign = try await scratch.store.createCampaign(CampaignSettings(name: "c", timeZone: "UTC"))

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// `campaign forecast` as an operator runs it.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct ForecastCommandTests {
     private struct View: Decodable {
         struct Contacts: Decodable {

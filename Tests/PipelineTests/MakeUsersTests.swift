@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// `ops/make-users`, on servers of its own: URLs as people have them, and what must not happen to users that work.
-@Suite(.timeLimit(.minutes(4)))
+@Suite(.timeLimit(.minutes(20)))
 struct MakeUsersTests {
     /// Servers, and a folder in which `psql` and `curl` write down what they are called with.
     private struct Site: Sendable {
@@ -45,7 +45,7 @@ struct MakeUsersTests {
     }
 
     private static func withSite(_ body: @Sendable (Site) async throws -> Void) async throws {
-        let name = "users-\(ProcessInfo.processInfo.processIdentifier)"
+        let name = TestRun.name + "-users"
         let folder = FileManager.default.temporaryDirectory.path + "/" + name
         defer { try? FileManager.default.removeItem(atPath: folder) }
         for program in ["psql", "curl"] {

@@ -13,7 +13,7 @@ import TestBasics
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct MetricsTests {
     private static let document = "ops/prometheus/METRICS.md"
     private static let roles = ["selector", "dialer", "recorder", "webhooks"]
@@ -65,8 +65,8 @@ struct MetricsTests {
                 scenario:
                     #"{"seed": 1, "outcomes": {"completed": 1}, "ring_seconds": {"min": 0.1, "max": 0.1}, "talk_seconds": {"min": 1, "max": 2}}"#
             )
-            let webhooks = try Rehearsal.freePort()
-            let ports = try Dictionary(uniqueKeysWithValues: Self.roles.map { ($0, try Rehearsal.freePort()) })
+            let webhooks = try Ports.free()
+            let ports = try Dictionary(uniqueKeysWithValues: Self.roles.map { ($0, try Ports.free()) })
             let environment = [
                 "DATABASE_URL": scratch.databaseURL, "AMQP_URL": scratch.brokerURL,
                 "TWILIO_ACCOUNT_SID": Rehearsal.account, "TWILIO_AUTH_TOKEN": Rehearsal.token,
@@ -81,7 +81,7 @@ struct MetricsTests {
                     running.append(try RunningRole([role], own))
                 }
                 try await Self.withPrometheus(ports) { prometheus in
-                    try await Self.campaign(scratch, rehearsal, ports)
+                    try await Self.campaign(scratch, rehearsal, ports, prometheus)
                     try await Self.checkHistory(prometheus)
                 }
                 outcome = .success(())
@@ -93,7 +93,9 @@ struct MetricsTests {
         }
     }
 
-    private static func campaign(_ scratch: Scratch, _ rehearsal: Rehearsal, _ ports: [String: Int]) async throws {
+    private static func campaign(_ scratch: Scratch, _ rehearsal: Rehearsal, _ ports: [String: Int], _ prometheus: Int)
+        async throws
+    {
         for (role, port) in ports {
             for path in ["live", "ready"] {
                 try await eventually("\(role) is \(path)") {
@@ -101,12 +103,25 @@ struct MetricsTests {
                 }
             }
         }
+        for gate in [Rehearsal.Gate.answer, .end] { try await rehearsal.hold(gate) }
         let campaign = try await Fixtures.runningCampaign(in: scratch.store, contacts: 20) {
             $0.answerURL = rehearsal.url + "/simulator/answer"
+            $0.maximumCallSeconds = 3600
         }
-        try await eventually("all contacts are completed") {
-            try await scratch.store.report(campaign: campaign)[.completed] == 20
+        // Nobody answers before the ringing is recorded, and no call ends before Prometheus has seen one that lives.
+        try await eventually("phones ring") {
+            try await scratch.value("select count(*) from call_attempts where ringing_at is not null", as: Int.self) > 0
         }
+        try await rehearsal.release(.answer)
+        try await eventually("Prometheus has seen live calls") {
+            try await Self.ask(prometheus, "query?query=max(call_scheduler_dialer_live_calls)>0").contains("\"]")
+        }
+        try await rehearsal.release(.end)
+        try await eventually(
+            "all contacts are completed",
+            of: { try await scratch.store.report(campaign: campaign)[.completed] },
+            { $0 == 20 }
+        )
         // The last batch is counted right after it is committed, the last call's slot is given back after the hint.
         try await eventually("the outcomes are counted") {
             let lines = try await Self.scrape(ports)
@@ -120,17 +135,24 @@ struct MetricsTests {
     private static func withPrometheus(_ ports: [String: Int], _ body: (Int) async throws -> Void) async throws {
         let folder = FileManager.default.temporaryDirectory.path + "/prometheus-" + UUID().uuidString
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let port = try Rehearsal.freePort()
+        let port = try Ports.free()
         // The broker's exporter is named in it too, and not there.
         let addresses = ports.map { "s/\"\($0)-1\\.example\\.org:9464\"[^]]*/\"127.0.0.1:\($1)\"/" }
         let changes = addresses + ["s/interval: 15s/interval: 1s/"]
-        try Shell.run(
+        try await Shell.run(
             """
             mkdir '\(folder)' && cd '\(folder)' && cp '\(Shell.root.path)'/ops/prometheus/*.yml . && \
             promtool check rules alerts.yml && sed -i '\(changes.joined(separator: ";"))' prometheus.yml && \
-            promtool check config prometheus.yml && { setsid prometheus --config.file=prometheus.yml \
-            --storage.tsdb.path=data --web.listen-address=127.0.0.1:\(port) & echo $! >pid; }
+            promtool check config prometheus.yml
             """
+        )
+        let prometheus = try RunningRole(
+            [
+                "--config.file=\(folder)/prometheus.yml", "--storage.tsdb.path=\(folder)/data",
+                "--web.listen-address=127.0.0.1:\(port)",
+            ],
+            [:],
+            program: "/usr/bin/prometheus"
         )
         let outcome: Result<Void, any Error>
         do {
@@ -139,13 +161,13 @@ struct MetricsTests {
                 return answer.contains("\"\(ports.count)\"]")
             }
             for metrics in ports.values {
-                try Shell.run("curl -sSf http://127.0.0.1:\(metrics)/metrics | promtool check metrics")
+                try await Shell.run("curl -sSf http://127.0.0.1:\(metrics)/metrics | promtool check metrics")
             }
             outcome = .success(try await body(port))
         } catch {
             outcome = .failure(error)
         }
-        try Shell.run("kill $(cat '\(folder)/pid')")
+        await prometheus.stop()
         try outcome.get()
     }
 
@@ -175,7 +197,7 @@ struct MetricsTests {
         let allowed = CharacterSet(charactersIn: "%\"<>[]{} ").inverted
         let path = question.addingPercentEncoding(withAllowedCharacters: allowed) ?? ""
         let request = HTTPClientRequest(url: "http://127.0.0.1:\(prometheus)/api/v1/\(path)")
-        guard let response = try? await HTTPClient.shared.execute(request, timeout: .seconds(5)) else { return "" }
+        guard let response = try? await HTTPClient.shared.execute(request, timeout: .seconds(60)) else { return "" }
         return String(buffer: try await response.body.collect(upTo: 1 << 20))
     }
 
@@ -189,7 +211,7 @@ struct MetricsTests {
     private static func scrape(_ port: Int) async throws -> [String] {
         let response = try await HTTPClient.shared.execute(
             HTTPClientRequest(url: "http://127.0.0.1:\(port)/metrics"),
-            timeout: .seconds(10)
+            timeout: .seconds(60)
         )
         #expect(response.headers.first(name: "content-type")?.hasPrefix("text/plain; version=0.0.4") == true)
         return String(buffer: try await response.body.collect(upTo: 1 << 22)).split(separator: "\n").map(String.init)

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// Policies as operators use them.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct PolicyCommandTests {
     @Test("create says what the policy tightens, show what is in force, and a window outside the policy is refused")
     func create() async throws {

@@ -14,7 +14,7 @@ import TestSupport
 import Testing
 
 /// What a whole run writes to its logs and sends through the broker.
-@Suite(.timeLimit(.minutes(5)), .serialized)
+@Suite(.timeLimit(.minutes(20)), .serialized)
 struct PrivacyTests {
     private static let outcomeToken = "outcome-token-7c1b"
     private static let formerToken = "former-token-93aa"
@@ -109,7 +109,7 @@ struct PrivacyTests {
     private static func run(_ scratch: Scratch, _ contacts: Int) async throws -> Seen {
         let tap = try await Self.tap(scratch)
         let rehearsal = try await Rehearsal.start(scenario: Self.scenario)
-        let port = try Rehearsal.freePort()
+        let port = try Ports.free()
         var roles: [(name: String, role: RunningRole)] = []
         let outcome: Result<Seen, any Error>
         do {
@@ -128,8 +128,10 @@ struct PrivacyTests {
                 roles.append((name, try RunningRole([name], environment)))
             }
             try await Self.mischief(scratch, port)
+            try await rehearsal.hold(.end)
             _ = try await Fixtures.runningCampaign(in: scratch.store, contacts: contacts) {
                 $0.maximumAttempts = 2
+                $0.maximumCallSeconds = 3600
                 $0.retryIntervalMinutes = 0
                 $0.answerURL = rehearsal.url + "/simulator/answer"
             }
@@ -154,15 +156,16 @@ struct PrivacyTests {
                 reason: "asked us to",
                 source: "manual"
             )
-            try await eventually("every contact is final", within: .seconds(120)) {
-                try await scratch.value(
-                    """
-                    select count(*) from contacts
-                    where state in ('pending', 'in_progress') or state = 'not_reached' and next_attempt_at is not null
-                    """,
-                    as: Int.self
-                ) == 0
-            }
+            try await rehearsal.release(.end)
+            let open = """
+                select count(*) from contacts
+                where state in ('pending', 'in_progress') or state = 'not_reached' and next_attempt_at is not null
+                """
+            try await eventually(
+                "every contact is final",
+                of: { try await scratch.value(open, as: Int.self) },
+                { $0 == 0 }
+            )
             for (_, role) in roles { await role.stop() }
             var seen = Seen()
             for (name, role) in roles {
@@ -190,7 +193,7 @@ struct PrivacyTests {
         topology.bind(queue: "tap", exchange: CallTopology.callEnded, routingKey: "d1")
         topology.bind(queue: "tap", exchange: CallTopology.dead, routingKey: "")
         let connection = try scratch.connection(topology: topology)
-        try await connection.waitUntilReady(timeout: .seconds(20))
+        try await connection.waitUntilReady(timeout: .seconds(120))
         return connection
     }
 
@@ -218,6 +221,6 @@ struct PrivacyTests {
         request.headers.add(name: "Content-Type", value: "application/x-www-form-urlencoded")
         for (name, value) in headers { request.headers.add(name: name, value: value) }
         request.body = .bytes(ByteBuffer(string: body))
-        return (try? await HTTPClient.shared.execute(request, timeout: .seconds(10)))?.status.code
+        return (try? await HTTPClient.shared.execute(request, timeout: .seconds(60)))?.status.code
     }
 }

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Settings files as people have them, and where each setting comes from.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct SettingsFileTests {
     private static func write(_ content: String) throws -> String {
         let file = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString + ".env")

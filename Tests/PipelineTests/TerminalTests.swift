@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// What people have before them at a terminal.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct TerminalTests {
     @Test("on a terminal, status --watch redraws its picture with what has changed, until it is interrupted")
     func watch() async throws {

@@ -13,8 +13,9 @@ import Testing
 @Suite(.timeLimit(.minutes(20)), .serialized)
 struct UpgradeTests {
     private static let contacts = 190
-    /// Calls that must end between two replacements; more than the queue and the dialer hold, so that some of them go all
-    /// the way through the roles that are there now.
+    /// Calls that end between two replacements, no more and no less: the provider holds the others. More than the queue and
+    /// the dialer hold, so that some of them go all the way through the roles that are there now; and few enough for all
+    /// replacements.
     private static let callsBetween = 22
     private static let scenario = """
         {"seed": 7, "outcomes": {"completed": 70, "no_answer": 20, "busy": 10},
@@ -39,8 +40,8 @@ struct UpgradeTests {
         "roles are replaced one by one, in any order, across a version of the schema: nobody is called twice or left out",
         arguments: [
             Change(former: "schema", isUpgrade: true, order: ["selector", "webhooks", "dialer", "recorder"]),
-            Change(former: "commit", isUpgrade: true, order: ["dialer", "recorder", "selector", "webhooks"]),
-            Change(former: "commit", isUpgrade: false, order: ["dialer", "selector", "webhooks", "recorder"]),
+            Change(former: "release", isUpgrade: true, order: ["dialer", "recorder", "selector", "webhooks"]),
+            Change(former: "release", isUpgrade: false, order: ["dialer", "selector", "webhooks", "recorder"]),
         ]
     )
     func replaced(change: Change) async throws {
@@ -52,7 +53,7 @@ struct UpgradeTests {
             var ended: [RunningRole] = []
             let outcome: Result<Void, any Error>
             do {
-                try await Self.run(change, former, scratch, rehearsal.url, &roles, &ended)
+                try await Self.run(change, former, scratch, rehearsal, &roles, &ended)
                 try await Self.check(scratch, try await rehearsal.ledger())
                 outcome = .success(())
             } catch {
@@ -72,19 +73,20 @@ struct UpgradeTests {
         _ change: Change,
         _ former: String,
         _ scratch: Scratch,
-        _ provider: String,
+        _ rehearsal: Rehearsal,
         _ roles: inout [String: RunningRole],
         _ ended: inout [RunningRole]
     ) async throws {
         // Nil is the program under test.
         let (first, second) = change.isUpgrade ? (former, nil) : (nil, former)
-        let environment = try Self.environment(scratch, provider)
-        try await Self.prepare(environment, provider, program: first)
+        let environment = try Self.environment(scratch, rehearsal.url)
+        try await Self.prepare(environment, rehearsal.url, program: first)
+        try await rehearsal.hold(.end)
         for role in change.order { roles[role] = try RunningRole([role], environment, program: first) }
-        try await Self.waitForCalls(scratch)
+        try await Self.endCalls(scratch, rehearsal)
         if change.isUpgrade {
             try await Self.command(["migrate"], environment, program: second)
-            try await Self.waitForCalls(scratch)
+            try await Self.endCalls(scratch, rehearsal)
         }
         for name in change.order {
             if let role = roles[name] {
@@ -92,22 +94,23 @@ struct UpgradeTests {
                 ended.append(role)
             }
             roles[name] = try RunningRole([name], environment, program: second)
-            try await Self.waitForCalls(scratch)
+            try await Self.endCalls(scratch, rehearsal)
         }
-        try await eventually("every contact is final, and all are told of", within: .seconds(120)) {
-            try await scratch.value(
-                """
-                select (select count(*) from contacts where state in ('pending', 'in_progress'))
-                    + (select count(*) from call_attempts where ended_at is null)
-                    + (select count(*) from survey_events where published_at is null)
-                """,
-                as: Int.self
-            ) == 0
-        }
+        try await rehearsal.release(.end)
+        let open = """
+            select (select count(*) from contacts where state in ('pending', 'in_progress'))
+                + (select count(*) from call_attempts where ended_at is null)
+                + (select count(*) from survey_events where published_at is null)
+            """
+        try await eventually(
+            "every contact is final, and all are told of",
+            of: { try await scratch.value(open, as: Int.self) },
+            { $0 == 0 }
+        )
     }
 
     private static func environment(_ scratch: Scratch, _ provider: String) throws -> [String: String] {
-        let port = try Rehearsal.freePort()
+        let port = try Ports.free()
         return [
             "DATABASE_URL": scratch.databaseURL, "AMQP_URL": scratch.brokerURL, "LOG_FORMAT": "json",
             "TWILIO_ACCOUNT_SID": Rehearsal.account, "TWILIO_AUTH_TOKEN": Rehearsal.token, "TWILIO_BASE_URL": provider,
@@ -129,7 +132,7 @@ struct UpgradeTests {
             [
                 "campaign", "create", "upgrade", "--time-zone", "UTC", "--any-time", "--max-attempts", "1",
                 "--caller-id", "+15005550006", "--answer-url", provider + "/simulator/answer",
-                "--ring-timeout-seconds", "5", "--max-call-seconds", "10",
+                "--ring-timeout-seconds", "5", "--max-call-seconds", "3600",
             ],
             ["contacts", "import", file.path, "--campaign", "upgrade", "--allow-unassigned"],
             ["campaign", "start", "upgrade"],
@@ -147,12 +150,12 @@ struct UpgradeTests {
         try #require(ended.exitCode == 0, "\(arguments): \(ended.output)\(ended.errors)")
     }
 
-    private static func waitForCalls(_ scratch: Scratch) async throws {
+    private static func endCalls(_ scratch: Scratch, _ rehearsal: Rehearsal) async throws {
         let sql = "select count(*) from call_attempts where ended_at is not null"
         let wanted = try await scratch.value(sql, as: Int.self) + Self.callsBetween
-        try await eventually("\(wanted) calls have ended", within: .seconds(60)) {
-            try await scratch.value(sql, as: Int.self) >= wanted
-        }
+        try await rehearsal.pass(.end, calls: Self.callsBetween)
+        let ended = { try await scratch.value(sql, as: Int.self) }
+        try await eventually("\(wanted) calls have ended", of: ended) { $0 >= wanted }
     }
 
     private static func check(_ scratch: Scratch, _ ledger: Ledger) async throws {
@@ -162,7 +165,7 @@ struct UpgradeTests {
         let lost = "select count(*) from call_attempts where error_code is not null and error_code = 'lost'"
         #expect(try await scratch.value(lost, as: Int.self) == 0)
         let connection = try scratch.connection()
-        try await connection.waitUntilReady(timeout: .seconds(20))
+        try await connection.waitUntilReady(timeout: .seconds(120))
         let dead = try await connection.queueStatus(CallTopology.dead).messagesReady
         #expect(dead == 0, "a role could not read what another has sent")
         await connection.close()

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// The documented way of a campaign manager, command by command.
-@Suite(.timeLimit(.minutes(4)))
+@Suite(.timeLimit(.minutes(20)))
 struct WalkThroughTests {
     /// The commands of a document's shell blocks.
     private static func commands(of document: String) throws -> String {
@@ -56,7 +56,7 @@ struct WalkThroughTests {
                         to: folder.appendingPathComponent(name)
                     )
                 }
-                let (simulator, webhooks) = (try Rehearsal.freePort(), try Rehearsal.freePort())
+                let (simulator, webhooks) = (try Ports.free(), try Ports.free())
                 for (name, scratch) in [("call-scheduler.env", real), ("rehearsal.env", rehearsal)] {
                     try Self.settings(scratch, simulator: simulator, webhooks: webhooks)
                         .write(to: folder.appendingPathComponent(name), atomically: true, encoding: .utf8)
@@ -71,7 +71,7 @@ struct WalkThroughTests {
                     trap 'for job in $(jobs -p); do kill -- "-$job" 2>/dev/null || true; done' EXIT
                     source ./commands
                     """
-                try await Task.detached { try Shell.run(shell) }.value
+                try await Shell.run(shell)
                 try await Self.check(real, rehearsal, folder)
             }
         }

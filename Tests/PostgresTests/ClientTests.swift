@@ -5,7 +5,7 @@ import Postgres
 import TestBasics
 import Testing
 
-@Suite("client", .timeLimit(.minutes(2)))
+@Suite("client", .timeLimit(.minutes(20)))
 struct ClientTests {
     @Test("an error tells SQLSTATE, constraint, table and detail, and keeps values out of its description")
     func uniqueViolation() async throws {
@@ -120,9 +120,21 @@ struct ClientTests {
             $0.maximumConnections = 1
             $0.acquireTimeout = .milliseconds(200)
         } _: { client in
+            // To connect may take longer.
+            try await eventually("there is a connection") { (try? await client.execute("select 1")) != nil }
             try await client.withConnection { connection in
                 #expect(await postgresError { try await client.execute("select 1") }?.code == .timeout)
+                try await connection.execute("select 1")
+            }
+            try await client.execute("select 1")
+        }
+        try await withClient {
+            $0.maximumConnections = 1
+            $0.acquireTimeout = .seconds(3600)
+        } _: { client in
+            try await client.withConnection { connection in
                 let task = Task { try await client.execute("select 1") }
+                try await eventually("it waits") { client.statistics.waiting == 1 }
                 task.cancel()
                 #expect(await postgresError { _ = try await task.value }?.code == .cancelled)
                 try await connection.execute("select 1")

@@ -5,7 +5,7 @@ import Foundation
 import Postgres
 import Testing
 
-@Suite("values", .timeLimit(.minutes(1)))
+@Suite("values", .timeLimit(.minutes(20)))
 struct CodingTests {
     private func roundTrip<T: PostgresEncodable & PostgresDecodable & Equatable>(
         _ values: [T],

@@ -4,7 +4,7 @@
 import Postgres
 import Testing
 
-@Suite("copy", .timeLimit(.minutes(1)))
+@Suite("copy", .timeLimit(.minutes(20)))
 struct CopyTests {
     private struct Wish: Error {}
 

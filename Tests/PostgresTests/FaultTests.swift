@@ -6,7 +6,7 @@ import Postgres
 import TestBasics
 import Testing
 
-@Suite("faults", .timeLimit(.minutes(2)))
+@Suite("faults", .timeLimit(.minutes(20)))
 struct FaultTests {
     @Test("a terminated backend is a lost connection for its statement, and no trouble for the next")
     func terminated() async throws {
@@ -49,11 +49,11 @@ struct FaultTests {
                 for _ in 0..<5 { try await client.execute("select 1") }
                 let inFlight = Task { try await client.execute("select pg_sleep(60)") }
                 try await eventually("it is busy") { client.statistics.busy == 1 }
-                try server.stop()
+                await server.stop()
                 #expect(await postgresError { _ = try await inFlight.value }?.isRetryable == true)
                 let waiting = Task { try await client.execute("select 1") }
                 try await eventually("it waits") { client.statistics.waiting == 1 }
-                try server.start()
+                try await server.start()
                 _ = try await waiting.value
                 #expect(client.statistics.reconnects >= 1)
             }
@@ -63,14 +63,15 @@ struct FaultTests {
     @Test("a frozen server does not hold a caller for good")
     func frozen() async throws {
         try await PrivateServer.with { server in
-            try await withClient({ $0.statementTimeout = .milliseconds(200) }, uri: server.uri()) { client in
+            // Long enough for a statement that the server answers.
+            try await withClient({ $0.statementTimeout = .seconds(5) }, uri: server.uri()) { client in
                 let row = try await client.execute("select pg_backend_pid()").first
                 let backend = try #require(try row?.decode(Int32.self, at: 0))
                 kill(backend, SIGSTOP)
                 let error = await postgresError { try await client.execute("select 1") }
                 kill(backend, SIGCONT)
                 #expect(error?.code == .timeout)
-                #expect(await postgresError { try await client.execute("select pg_sleep(9)") }?.sqlState == "57014")
+                #expect(await postgresError { try await client.execute("select pg_sleep(3600)") }?.sqlState == "57014")
             }
         }
     }
@@ -96,13 +97,16 @@ struct FaultTests {
                 let url = server.uri(user: "locked", password: "right")
                 _ = try await withClient(uri: url) { try await $0.execute("select 1") }
             }
-            let start = ContinuousClock.now
-            try await withClient(uri: server.uri(user: "locked", password: "hunter2")) { client in
+            // Whoever tried again until the end of this hour would not come back here.
+            func impatiently(_ uri: String, _ body: (PostgresClient) async throws -> Void) async throws {
+                try await withClient({ $0.acquireTimeout = .seconds(3600) }, uri: uri, body)
+            }
+            try await impatiently(server.uri(user: "locked", password: "hunter2")) { client in
                 let error = await postgresError { try await client.execute("select 1") }
                 #expect(error?.sqlState == "28P01")
                 #expect(error?.debugDescription.contains("hunter2") == false)
             }
-            try await withClient(uri: server.uri(database: "nowhere")) { client in
+            try await impatiently(server.uri(database: "nowhere")) { client in
                 #expect(await postgresError { try await client.execute("select 1") }?.sqlState == "3D000")
             }
             try await withClient({ $0.acquireTimeout = .milliseconds(300) }, uri: server.uri(query: "?sslmode=require"))
@@ -112,7 +116,6 @@ struct FaultTests {
                 #expect(error?.code == .connectionFailed)
                 #expect(error?.message.contains("SSL") == true)
             }
-            #expect(ContinuousClock.now - start < .seconds(10))
         }
     }
 
@@ -120,9 +123,9 @@ struct FaultTests {
     func tls() async throws {
         try await PrivateServer.with(settings: "ssl=on") { server in
             let make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -addext subjectAltName=IP:127.0.0.1 -subj"
-            try server.asServer("\(make) /CN=127.0.0.1 -keyout data/server.key -out data/server.crt")
-            try server.asServer("\(make) /CN=other -keyout other.key -out other.crt")
-            try server.asServer("chmod 600 data/server.key")
+            try await server.asServer("\(make) /CN=127.0.0.1 -keyout data/server.key -out data/server.crt")
+            try await server.asServer("\(make) /CN=other -keyout other.key -out other.crt")
+            try await server.asServer("chmod 600 data/server.key")
         } _: { server in
             let right = server.uri(query: "?sslmode=verify-full&sslrootcert=\(server.data)/server.crt")
             try await withClient(uri: right) { client in

@@ -7,7 +7,7 @@ import TestBasics
 import Testing
 
 /// Several places where the server may be.
-@Suite("hosts", .timeLimit(.minutes(3)))
+@Suite("hosts", .timeLimit(.minutes(20)))
 struct HostTests {
     /// The test server's URI with these host and port lists.
     private static func uri(_ hosts: String, query: String = "") throws -> String {

@@ -7,14 +7,13 @@ import TestBasics
 import Testing
 
 /// Debian's PgBouncer in session mode, with nothing set that the README does not name.
-@Suite("pooler", .timeLimit(.minutes(2)))
+@Suite("pooler", .timeLimit(.minutes(20)))
 struct PoolerTests {
     private static func withPooler<R>(connections: Int = 20, _ body: (String) async throws -> R) async throws -> R {
         let server = try #require(URLComponents(string: testURI()))
-        let directory = "/tmp/" + uniqueName("pooler")
-        let port = Int.random(in: 20_000..<30_000)
-        let user = getuid() == 0 ? "setpriv --reuid=postgres --regid=postgres --clear-groups -- " : ""
-        try Shell.run("install -d -m 700 \(getuid() == 0 ? "-o postgres " : "")\(directory)")
+        let directory = FileManager.default.temporaryDirectory.path + "/" + uniqueName("pooler")
+        let port = try Ports.free()
+        try await Shell.run("install -d -m 700 \(getuid() == 0 ? "-o postgres " : "")'\(directory)'")
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let settings = """
             [databases]
@@ -27,14 +26,19 @@ struct PoolerTests {
             unix_socket_dir =
             auth_type = trust
             auth_file = \(directory)/users
-            logfile = \(directory)/log
-            pidfile = \(directory)/pid
 
             """
         try settings.write(toFile: directory + "/pgbouncer.ini", atomically: false, encoding: .utf8)
         try "\"\(server.user ?? "app")\" \"\"\n".write(toFile: directory + "/users", atomically: false, encoding: .utf8)
-        try Shell.run("cd \(directory) && chmod 644 users pgbouncer.ini && \(user)/usr/sbin/pgbouncer -d pgbouncer.ini")
-        defer { try? Shell.run("kill -TERM $(cat \(directory)/pid)") }
+        try await Shell.run("cd '\(directory)' && chmod 644 users pgbouncer.ini")
+        let pooler = try PrivateServer.startAsServer(
+            ["/usr/sbin/pgbouncer", directory + "/pgbouncer.ini"],
+            log: directory + "/log"
+        )
+        defer { pooler.send(SIGKILL) }
+        try await eventually("the pooler listens") {
+            (try? await Shell.run(": <>/dev/tcp/127.0.0.1/\(port)")) != nil
+        }
         return try await body("postgresql://\(server.user ?? "app")@127.0.0.1:\(port)\(server.path)")
     }
 

@@ -6,7 +6,7 @@ import Postgres
 import Testing
 
 /// A database or a role may have settings of its own, by which text and casts mean something else.
-@Suite("session settings", .timeLimit(.minutes(1)))
+@Suite("session settings", .timeLimit(.minutes(20)))
 struct SessionSettingTests {
     @Test("text and casts mean the same whatever the database is set to")
     func meaning() async throws {

@@ -10,7 +10,7 @@ import ProviderSimulator
 import TestBasics
 import Testing
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct SimulatorTests {
     private static let account = "AC" + String(repeating: "0", count: 32)
 
@@ -37,7 +37,7 @@ struct SimulatorTests {
         _ url: String,
         form: [(String, String)] = [],
         token: String = "simulator-token",
-        limit: TimeAmount = .seconds(30)
+        limit: TimeAmount = .seconds(60)
     ) async throws -> (status: Int, body: Data) {
         var request = HTTPClientRequest(url: url)
         request.method = method
@@ -127,12 +127,14 @@ struct SimulatorTests {
                     .POST,
                     "\(base)/2010-04-01/Accounts/\(Self.account)/Calls.json",
                     form: [("To", "+14155550101"), ("From", "+15005550006"), ("Url", "http://127.0.0.1/x")],
-                    limit: .seconds(1)
+                    // Where no answer is to come, nothing but time shows it.
+                    limit: status == 0 ? .seconds(2) : .seconds(60)
                 )
                 #expect(answer.status == status)
             } catch {
                 #expect(status == 0, "\(fault): \(error)")
             }
+            try await eventually("the request is in the ledger") { try await !Self.ledger(base).calls.isEmpty }
             let ledger = try await Self.ledger(base)
             #expect(ledger.summary.placed == placed)
             #expect(ledger.calls.first?.fault == fault.rawValue)
@@ -150,9 +152,11 @@ struct SimulatorTests {
             configuration.outcomes = ["completed": 1, "busy": 1, "no_answer": 1]
             try await Self.run(configuration) { base in
                 for number in order { _ = try await Self.place(base, to: number) }
-                try await eventually("all end") {
-                    try await Self.ledger(base).calls.allSatisfy { $0.endedAt != nil }
-                }
+                try await eventually(
+                    "all end",
+                    of: { try await Self.ledger(base).calls.count { $0.endedAt == nil } },
+                    { $0 == 0 }
+                )
                 let calls = try await Self.ledger(base).calls
                 await fates.add(Dictionary(uniqueKeysWithValues: calls.map { ($0.to, $0.status) }))
             }
@@ -166,7 +170,7 @@ struct SimulatorTests {
     @Test("calls beyond the calls per second wait as queued, and can be canceled there")
     func queueing() async throws {
         var configuration = Self.quick()
-        configuration.callsPerSecond = 0.1
+        configuration.callsPerSecond = 0.001
         try await Self.run(configuration) { base in
             for index in 1...3 { _ = try await Self.place(base, to: "+1415555010\(index)") }
             let queued = try #require(try await Self.ledger(base).calls.last)
@@ -179,6 +183,59 @@ struct SimulatorTests {
             )
             #expect(canceled.status == 200)
             #expect(try await Self.ledger(base).calls.last?.status == "canceled")
+        }
+    }
+
+    @Test("with the token, calls are held before the answer and before the end, and go on when they are told to")
+    func control() async throws {
+        var configuration = Self.quick()
+        configuration.controlToken = "secret"
+        try await Self.run(configuration) { base in
+            @Sendable func tell(_ command: String, _ token: String = "secret") async throws -> (
+                status: Int, waiting: [String: Int]
+            ) {
+                var request = HTTPClientRequest(url: base + "/simulator/control/" + command)
+                request.method = .POST
+                request.headers.add(name: "Authorization", value: "Bearer " + token)
+                let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+                let body = Data(try await response.body.collect(upTo: 1 << 16).readableBytesView)
+                return (Int(response.status.code), (try? JSONDecoder().decode([String: Int].self, from: body)) ?? [:])
+            }
+            @Sendable func count(_ isThis: (LedgerCall) -> Bool) async throws -> Int {
+                try await Self.ledger(base).calls.count(where: isThis)
+            }
+            #expect(try await tell("answer/hold", "guessed").status == 401)
+            #expect(try await tell("lunch/hold").status == 404)
+            #expect(try await tell("answer/pass").status == 400)
+            _ = try await tell("answer/hold")
+            _ = try await tell("end/hold")
+            for index in 1...5 { _ = try await Self.place(base, to: "+1415555010\(index)") }
+            try await eventually("all wait to be answered") { try await tell("end/hold").waiting["answer"] == 5 }
+            #expect(try await count { $0.answeredAt != nil } == 0)
+            #expect(try await tell("answer/pass?to=%2B14155550103").waiting["answer"] == 4)
+            #expect(try await count { $0.answeredAt != nil && $0.to == "+14155550103" } == 1)
+            _ = try await tell("answer/release")
+            try await eventually("all wait to end") { try await tell("end/hold").waiting["end"] == 5 }
+            #expect(try await count { $0.answeredAt != nil && $0.endedAt == nil } == 5)
+            #expect(try await tell("end/pass?calls=3").waiting["end"] == 2)
+            #expect(try await count { $0.endedAt != nil } == 3)
+            // Two that wait, and the next one to come.
+            #expect(try await tell("end/pass?calls=3").waiting["end"] == 0)
+            for index in 6...7 { _ = try await Self.place(base, to: "+1415555010\(index)") }
+            try await eventually("the last waits") { try await tell("end/hold").waiting["end"] == 1 }
+            #expect(try await count { $0.endedAt != nil } == 6)
+            let last = try #require(try await Self.ledger(base).calls.first { $0.endedAt == nil }?.sid)
+            let path = "/2010-04-01/Accounts/\(Self.account)/Calls/\(last).json"
+            _ = try await Self.request(.POST, base + path, form: [("Status", "completed")])
+            #expect(try await tell("end/hold").waiting["end"] == 0, "one that was hung up waits for nothing")
+        }
+    }
+
+    @Test("without a token for it, nobody can hold calls")
+    func noControl() async throws {
+        try await Self.run(Self.quick()) { base in
+            let answer = try await Self.request(.POST, base + "/simulator/control/end/hold")
+            #expect(answer.status == 404)
         }
     }
 
@@ -196,7 +253,7 @@ struct SimulatorTests {
     @Test("ten thousand calls are live at once")
     func tenThousand() async throws {
         var configuration = Self.quick()
-        configuration.talkSeconds = .init(min: 300, max: 300)
+        configuration.talkSeconds = .init(min: 86_400, max: 86_400)
         try await Self.run(configuration) { base in
             await withTaskGroup(of: Void.self) { group in
                 for worker in 0..<16 {
@@ -207,11 +264,11 @@ struct SimulatorTests {
                     }
                 }
             }
-            try await eventually("all are live") {
+            func live() async throws -> Int {
                 let data = try await Self.request(.GET, base + "/simulator/ledger/summary").body
-                let summary = try JSONDecoder().decode(LedgerSummary.self, from: data)
-                return summary.live == 10_000
+                return try JSONDecoder().decode(LedgerSummary.self, from: data).live
             }
+            try await eventually("all are live", of: live) { $0 == 10_000 }
         }
     }
 }

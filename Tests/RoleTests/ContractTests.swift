@@ -12,7 +12,7 @@ import TestBasics
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct ContractTests {
     @Test("the messages that the roles really send satisfy their schemas and hold no personal data")
     func realMessages() async throws {

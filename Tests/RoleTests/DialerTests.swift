@@ -13,7 +13,7 @@ import TestBasics
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct DialerTests {
     private static let queue = CallTopology.dialQueue(trunk: "default")
 
@@ -182,7 +182,7 @@ struct DialerTests {
                         try await house.count("provider_call_id = 'CAown'", in: "call_attempts") == 1
                     }
                     provider.know(ProviderCall(providerCallID: "CAown", status: .completed, rawStatus: "completed"))
-                    try await eventually("the slot is free", within: .seconds(60)) { dialer.liveCalls == 0 }
+                    try await eventually("the slot is free") { dialer.liveCalls == 0 }
                 }
             }
             #expect(try await house.count("outcome = 'completed' and error_code is null", in: "call_attempts") == 1)
@@ -199,7 +199,7 @@ struct DialerTests {
             }
             try await house.withRecorder {
                 try await house.withDialer(provider: provider) { dialer in
-                    try await eventually("it is lost", within: .seconds(60)) {
+                    try await eventually("it is lost") {
                         try await house.count("error_code = 'lost' and counted", in: "call_attempts") == 1
                     }
                     try await eventually("the slot is free") { dialer.liveCalls == 0 }

@@ -67,7 +67,7 @@ struct CircuitBreakerTests {
     }
 }
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct CallSlotsTests {
     @Test("never more than the capacity is taken, and everybody gets a turn", arguments: 0..<20)
     func property(seed: UInt64) async throws {

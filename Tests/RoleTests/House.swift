@@ -94,7 +94,7 @@ struct House: Sendable {
                     .union(CallTopology.surveys()).union(CallTopology.hints())
             )
             do {
-                try await publisher.waitUntilReady(timeout: .seconds(20))
+                try await publisher.waitUntilReady(timeout: .seconds(120))
                 try await body(House(scratch: scratch, publisher: publisher))
                 await publisher.close()
             } catch {

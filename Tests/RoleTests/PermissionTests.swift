@@ -15,7 +15,7 @@ import Testing
 
 /// What stands between a row and a ringing phone: the row is committed first, and what it permits is used at once or not
 /// at all.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct PermissionTests {
     @Test("the row is committed before the provider is asked, as another connection sees it at that very moment")
     func rowBeforeCall() async throws {

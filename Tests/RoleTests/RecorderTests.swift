@@ -13,7 +13,7 @@ import TestBasics
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct RecorderTests {
     @Test("the end of a contact's story is published once it is committed, and noted as published")
     func surveyEvents() async throws {

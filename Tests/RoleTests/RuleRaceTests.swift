@@ -14,7 +14,7 @@ import TestSupport
 import Testing
 
 /// Caps, cool-offs, quotas and exclusions while three selectors and three dialers race for the same numbers.
-@Suite(.timeLimit(.minutes(4)))
+@Suite(.timeLimit(.minutes(20)))
 struct RuleRaceTests {
     private static let shared = 30
     private static let liveLimit = 4
@@ -102,7 +102,7 @@ struct RuleRaceTests {
     private static func live(_ house: House, _ provider: ScriptedProvider, seed: UInt64) async throws {
         let random = NIOLockedValueBox(SeededRandom(seed: seed))
         let ended = NIOLockedValueBox(0)
-        try await eventually("nobody can be called any more", within: .seconds(120)) {
+        try await eventually("nobody can be called any more", progress: { provider.placements.count }) {
             let placed = provider.placements
             for request in placed.dropFirst(ended.withLockedValue(\.self)) {
                 let chance = random.withLockedValue { Int.random(in: 0..<10, using: &$0) }

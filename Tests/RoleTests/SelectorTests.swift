@@ -10,7 +10,7 @@ import Selection
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct SelectorTests {
     private static let queue = CallTopology.dialQueue(trunk: "default")
 

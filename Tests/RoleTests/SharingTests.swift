@@ -10,7 +10,7 @@ import Testing
 
 @testable import Selection
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct SharingTests {
     @Test("lines are divided so that those in use follow the weights, whoever has how many already")
     func divide() {

@@ -80,7 +80,7 @@ private struct StandardTracer: Tracer {
     }
 }
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct TraceTests {
     @Test("a call's trace id is its call_id, and what is not by the standard is not passed on")
     func contexts() throws {

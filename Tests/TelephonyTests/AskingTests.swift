@@ -7,7 +7,7 @@ import Testing
 
 @testable import Telephony
 
-@Suite("Asking about calls", .timeLimit(.minutes(1)))
+@Suite("Asking about calls", .timeLimit(.minutes(20)))
 struct AskingTests {
     @Test(
         "every status has a word of ours",
@@ -91,7 +91,7 @@ struct AskingTests {
     }
 }
 
-@Suite("Finding a call", .timeLimit(.minutes(1)))
+@Suite("Finding a call", .timeLimit(.minutes(20)))
 struct FindingTests {
     private static func sid(_ digit: Character) -> String { "CA" + String(repeating: digit, count: 32) }
 
@@ -173,7 +173,7 @@ struct FindingTests {
     }
 }
 
-@Suite("Hanging up", .timeLimit(.minutes(1)))
+@Suite("Hanging up", .timeLimit(.minutes(20)))
 struct HangingUpTests {
     private func statuses(
         onlyIfNotAnswered: Bool,

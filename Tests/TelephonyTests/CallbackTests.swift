@@ -10,7 +10,7 @@ import Testing
 
 @testable import Telephony
 
-@Suite("Callbacks", .timeLimit(.minutes(1)))
+@Suite("Callbacks", .timeLimit(.minutes(20)))
 struct CallbackTests {
     private static let callID = UUID()
     private static let target = "/v1/callbacks/twilio?call_id=\(Self.callID.lowercased)"
@@ -258,7 +258,7 @@ struct CallbackTests {
     }
 }
 
-@Suite("Configuration", .timeLimit(.minutes(1)))
+@Suite("Configuration", .timeLimit(.minutes(20)))
 struct ConfigurationTests {
     @Test("every fault is reported at once, by the setting's name and without its value")
     func allFaults() throws {

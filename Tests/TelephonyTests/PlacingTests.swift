@@ -9,7 +9,7 @@ import Testing
 
 @testable import Telephony
 
-@Suite("Placing a call", .timeLimit(.minutes(1)))
+@Suite("Placing a call", .timeLimit(.minutes(20)))
 struct PlacingTests {
     @Test("what shall come back with every callback is in its URL, escaped, with the call's id first")
     func callbackParameters() async throws {
@@ -297,7 +297,7 @@ struct PlacingTests {
     }
 }
 
-@Suite("Parameters", .timeLimit(.minutes(1)))
+@Suite("Parameters", .timeLimit(.minutes(20)))
 struct ParameterTests {
     @Test(
         "a request outside the description is refused before it is sent, by the parameter's name",

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Telephony
 
-@Suite("Signatures", .timeLimit(.minutes(1)))
+@Suite("Signatures", .timeLimit(.minutes(20)))
 struct SignatureTests {
     private static let url = "https://example.com/myapp.php?foo=1&bar=2"
     private static let form = Array(
@@ -135,7 +135,7 @@ struct SignatureTests {
     }
 }
 
-@Suite("Dates", .timeLimit(.minutes(1)))
+@Suite("Dates", .timeLimit(.minutes(20)))
 struct InternetDateTests {
     @Test(
         "dates are read as mail and HTTP write them",

@@ -20,10 +20,10 @@ public struct Authority: Sendable {
 
     /// Makes an authority.
     /// - Throws: When openssl fails.
-    public init() throws {
+    public init() async throws {
         self.folder = FileManager.default.temporaryDirectory.path + "/authority-" + UUID().uuidString
-        try Shell.run("install -d -m 755 '\(self.folder)'")
-        try Shell.run(
+        try await Shell.run("install -d -m 755 '\(self.folder)'")
+        try await Shell.run(
             """
             openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN=Private authority' \
             -keyout '\(self.folder)/ca.key' -out '\(self.certificate)'
@@ -38,7 +38,7 @@ public struct Authority: Sendable {
     ///   - isExpired: Whether its time has passed.
     /// - Returns: Its files.
     /// - Throws: When openssl fails.
-    public func issue(_ name: String, host: String, isExpired: Bool = false) throws -> Identity {
+    public func issue(_ name: String, host: String, isExpired: Bool = false) async throws -> Identity {
         let identity = Identity(certificate: "\(self.folder)/\(name).pem", key: "\(self.folder)/\(name).key")
         // `openssl ca` alone sets both ends of the time; it keeps books.
         let validity =
@@ -59,7 +59,7 @@ public struct Authority: Sendable {
             subjectAltName = DNS:\(host)
             """
         try settings.write(toFile: "\(self.folder)/\(name).cnf", atomically: false, encoding: .utf8)
-        try Shell.run(
+        try await Shell.run(
             """
             cd '\(self.folder)' && : >\(name).index && \
             openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=\(host)' -keyout \(name).key \

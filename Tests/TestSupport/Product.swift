@@ -2,8 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Foundation
-import NIOConcurrencyHelpers
-import TestBasics
+public import TestBasics
 
 /// The built executable, run as its users run it.
 public struct Product {
@@ -42,16 +41,20 @@ public struct Product {
         let description = "the executable is not built: run `swift build --build-tests`"
     }
 
-    static func process(
+    static func start(
         _ arguments: [String],
         _ environment: [String: String],
-        program: String?
-    ) throws -> Process {
-        let process = Process()
-        process.executableURL = try program.map { URL(fileURLWithPath: $0) } ?? Self.executable
-        process.arguments = arguments
-        process.environment = ["PATH": "/usr/bin:/bin", "HOME": "/tmp"].merging(environment) { _, new in new }
-        return process
+        program: String?,
+        output: String,
+        errors: String
+    ) throws -> Child {
+        try Child(
+            try program ?? Self.executable.path,
+            arguments,
+            environment: ["PATH": "/usr/bin:/bin", "HOME": "/tmp"].merging(environment) { _, new in new },
+            output: output,
+            errors: errors
+        )
     }
 
     /// Runs a command to its end.
@@ -66,63 +69,39 @@ public struct Product {
         _ environment: [String: String] = [:],
         program: String? = nil
     ) async throws -> Ended {
-        let process = try Self.process(arguments, environment, program: program)
         let folder = FileManager.default.temporaryDirectory
-        let outputFile = folder.appendingPathComponent(UUID().uuidString)
-        let errorFile = folder.appendingPathComponent(UUID().uuidString)
-        defer {
-            try? FileManager.default.removeItem(at: outputFile)
-            try? FileManager.default.removeItem(at: errorFile)
-        }
-        _ = FileManager.default.createFile(atPath: outputFile.path, contents: nil)
-        _ = FileManager.default.createFile(atPath: errorFile.path, contents: nil)
-        let outputHandle = try FileHandle(forWritingTo: outputFile)
-        let errorHandle = try FileHandle(forWritingTo: errorFile)
-        // Foundation does not close them when it lets go of the process.
-        defer {
-            try? outputHandle.close()
-            try? errorHandle.close()
-        }
-        process.standardOutput = outputHandle
-        process.standardError = errorHandle
-        process.standardInput = FileHandle.nullDevice
-        let exitCode = try await Self.ended(process)
+        let output = folder.appendingPathComponent(UUID().uuidString)
+        let errors = folder.appendingPathComponent(UUID().uuidString)
+        defer { for file in [output, errors] { try? FileManager.default.removeItem(at: file) } }
+        let child = try Self.start(
+            arguments,
+            environment,
+            program: program,
+            output: output.path,
+            errors: errors.path
+        )
+        let end = await child.ended(within: Shell.limit)
+        guard case .exit(let code) = end else { throw EndedBySignal(arguments: arguments, end: end) }
         return Ended(
-            exitCode: exitCode,
-            output: try String(contentsOf: outputFile, encoding: .utf8),
-            errors: try String(contentsOf: errorFile, encoding: .utf8)
+            exitCode: code,
+            output: try String(contentsOf: output, encoding: .utf8),
+            errors: try String(contentsOf: errors, encoding: .utf8)
         )
     }
 
-    private static func ended(_ process: Process) async throws -> Int32 {
-        try await withCheckedThrowingContinuation { continuation in
-            process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
-            do {
-                try process.run()
-            } catch {
-                continuation.resume(throwing: error)
-            }
-        }
+    private struct EndedBySignal: Error {
+        let arguments: [String]
+        let end: Child.End
     }
 }
 
 /// A role that runs until it is told to stop.
 public final class RunningRole: Sendable {
-    /// How a process ended.
-    public enum End: Sendable, Equatable {
-        /// By itself, with this code.
-        case exit(Int32)
-        /// By this signal.
-        case signal(Int32)
-    }
-
     /// The arguments that it runs with.
     public let name: String
     /// Where it logs.
     public let logFile: URL
-    /// Its process id.
-    public let identifier: Int32
-    private let process: NIOLockedValueBox<Process>
+    private let child: Child
     private let ownsLogFile: Bool
 
     /// Starts a role.
@@ -138,22 +117,16 @@ public final class RunningRole: Sendable {
         logFile: URL? = nil,
         program: String? = nil
     ) throws {
-        let process = try Product.process(arguments, environment, program: program)
         self.name = arguments.joined(separator: " ")
         self.logFile = logFile ?? FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         self.ownsLogFile = logFile == nil
-        if !FileManager.default.fileExists(atPath: self.logFile.path) {
-            _ = FileManager.default.createFile(atPath: self.logFile.path, contents: nil)
-        }
-        let log = try FileHandle(forWritingTo: self.logFile)
-        defer { try? log.close() }
-        try log.seekToEnd()
-        process.standardOutput = log
-        process.standardError = log
-        process.standardInput = FileHandle.nullDevice
-        try process.run()
-        self.identifier = process.processIdentifier
-        self.process = NIOLockedValueBox(process)
+        self.child = try Product.start(
+            arguments,
+            environment,
+            program: program,
+            output: self.logFile.path,
+            errors: self.logFile.path
+        )
     }
 
     deinit {
@@ -161,34 +134,21 @@ public final class RunningRole: Sendable {
     }
 
     /// Whether it still runs.
-    public var isRunning: Bool { self.process.withLockedValue { $0.isRunning } }
+    public var isRunning: Bool { self.end == nil }
 
     /// How it ended; nil while it runs.
-    public var end: End? {
-        self.process.withLockedValue { process in
-            guard !process.isRunning else { return nil }
-            return process.terminationReason == .exit
-                ? .exit(process.terminationStatus) : .signal(process.terminationStatus)
-        }
-    }
+    public var end: Child.End? { self.child.end }
 
     /// What it has logged.
     public var log: String { (try? String(contentsOf: self.logFile, encoding: .utf8)) ?? "" }
 
     /// Sends it a signal, if it runs.
-    public func send(_ signal: Int32) {
-        if self.isRunning { kill(self.identifier, signal) }
-    }
+    public func send(_ signal: Int32) { self.child.send(signal) }
 
-    /// Stops it, by force if it must be, and waits for its end.
+    /// Stops it, by force if it hangs, and waits for its end.
     public func stop() async {
         self.send(SIGCONT)
         self.send(SIGTERM)
-        do {
-            try await eventually("\(self.name) ends", within: .seconds(10)) { !self.isRunning }
-        } catch {
-            self.send(SIGKILL)
-            try? await eventually("\(self.name) is gone") { !self.isRunning }
-        }
+        _ = await self.child.ended(within: .seconds(120))
     }
 }

@@ -14,6 +14,7 @@ public struct Rehearsal: Sendable {
     public static let account = "AC" + String(repeating: "a", count: 32)
     /// The account's token.
     public static let token = "secret"
+    private static let controlToken = "control"
     /// Its process.
     public let role: RunningRole
     /// Its origin.
@@ -31,14 +32,14 @@ public struct Rehearsal: Sendable {
         watching database: String? = nil,
         logFile: URL? = nil
     ) async throws -> Rehearsal {
-        let port = try Self.freePort()
+        let port = try Ports.free()
         let file = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         defer { try? FileManager.default.removeItem(at: file) }
         try scenario.write(to: file, atomically: true, encoding: .utf8)
         let role = try RunningRole(
             [
                 "provider-simulator", "--port", "\(port)", "--account-sid", Self.account, "--auth-token", Self.token,
-                "--scenario", file.path,
+                "--scenario", file.path, "--control-token", Self.controlToken,
             ],
             database.map { ["CALL_SCHEDULER_WITNESS_DATABASE": $0] } ?? [:],
             logFile: logFile
@@ -57,27 +58,42 @@ public struct Rehearsal: Sendable {
         return try Ledger.decode(Data(try await response.body.collect(upTo: 1 << 30).readableBytesView))
     }
 
+    /// Where calls can be held.
+    public enum Gate: String, Sendable {
+        /// Before they are answered.
+        case answer
+        /// Before they end.
+        case end
+    }
+
+    /// Lets calls wait at a gate until they are let through.
+    public func hold(_ gate: Gate) async throws { try await self.control(gate, "hold") }
+
+    /// Lets all calls through, those that wait and those to come.
+    public func release(_ gate: Gate) async throws { try await self.control(gate, "release") }
+
+    /// Lets that many calls through, those that wait already or the next to come.
+    public func pass(_ gate: Gate, calls: Int) async throws { try await self.control(gate, "pass?calls=\(calls)") }
+
+    private func control(_ gate: Gate, _ command: String) async throws {
+        var request = HTTPClientRequest(url: "\(self.url)/simulator/control/\(gate.rawValue)/\(command)")
+        request.method = .POST
+        request.headers.add(name: "Authorization", value: "Bearer " + Self.controlToken)
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+        guard response.status == .ok else { throw Refused(command: command, status: response.status) }
+    }
+
+    private struct Refused: Error {
+        let command: String
+        let status: HTTPResponseStatus
+    }
+
     /// Whether a URL answers 200.
     public static func isReady(_ url: String) async -> Bool {
-        let response = try? await HTTPClient.shared.execute(HTTPClientRequest(url: url), timeout: .seconds(2))
+        let response = try? await HTTPClient.shared.execute(HTTPClientRequest(url: url), timeout: .seconds(60))
         return response?.status.code == 200
     }
 
     /// A port that nobody listens on just now.
-    public static func freePort() throws -> Int {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        try withUnsafeMutablePointer(to: &address) { pointer in
-            try pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-                guard bind(descriptor, generic, length) == 0, getsockname(descriptor, generic, &length) == 0 else {
-                    throw POSIXError(.EADDRINUSE)
-                }
-            }
-        }
-        return Int(UInt16(bigEndian: address.sin_port))
-    }
+    public static func freePort() throws -> Int { try Ports.free() }
 }
