@@ -113,6 +113,7 @@ let package = Package(
                 .embedInCode("Postgres/0015_rests_during_calls.sql"),
                 .embedInCode("Postgres/0016_counters.sql"),
                 .embedInCode("Postgres/0017_calls_in_the_cap.sql"),
+                .embedInCode("Postgres/0018_rules_at_dial.sql"),
                 .embedInCode("Messages/dial-request.v1.json"),
                 .embedInCode("Messages/call-event.v1.json"),
                 .embedInCode("Messages/survey-event.v1.json"),

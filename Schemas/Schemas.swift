@@ -108,6 +108,11 @@ public enum Schemas {
                 name: "calls_in_the_cap",
                 sql: Self.text(PackageResources._017_calls_in_the_cap_sql)
             ),
+            Migration(
+                number: 18,
+                name: "rules_at_dial",
+                sql: Self.text(PackageResources._018_rules_at_dial_sql)
+            ),
         ]
     }
 

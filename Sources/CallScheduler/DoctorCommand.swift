@@ -86,6 +86,16 @@ struct DoctorCommand: AsyncParsableCommand {
                     )
                 )
             }
+            for fault in (try? await store.faults()) ?? [] {
+                findings.append(
+                    Finding(
+                        check: "\(fault.kind.rawValue) \(fault.name)",
+                        ok: false,
+                        finding: "put aside: \(fault.reason)",
+                        advice: "remove the cause; it is tried again by itself (ops/RUNBOOK.md, something is put aside)"
+                    )
+                )
+            }
         } catch {
             findings.append(
                 Finding(

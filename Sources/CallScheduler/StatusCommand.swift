@@ -25,7 +25,25 @@ struct StatusCommand: AsyncParsableCommand {
         let queues: [Queue]
         let liveCalls: [String: Int]
         let pausedTrunks: [String: String]
+        let putAside: [PutAside]
         let brokerFault: String?
+    }
+
+    /// Something that gets no calls, or not all, because something is wrong with it alone.
+    struct PutAside: Encodable, Sendable {
+        let kind: String
+        let name: String
+        let reason: String
+        let since: Date
+        let retryAt: Date?
+
+        init(_ fault: CallStore.Fault) {
+            self.kind = fault.kind.rawValue
+            self.name = fault.name
+            self.reason = fault.reason
+            self.since = fault.since
+            self.retryAt = fault.retryAt
+        }
     }
 
     /// One queue.
@@ -71,6 +89,7 @@ struct StatusCommand: AsyncParsableCommand {
                 queues: queues,
                 liveCalls: try await store.openCallsByTrunk(),
                 pausedTrunks: Dictionary(uniqueKeysWithValues: paused.map { ($0.name, $0.reason) }),
+                putAside: try await store.faults().map(PutAside.init),
                 brokerFault: fault
             )
         }
@@ -129,6 +148,11 @@ struct StatusCommand: AsyncParsableCommand {
         )
         for (trunk, reason) in answer.pausedTrunks.sorted(by: { $0.key < $1.key }) {
             Console.line("trunk \(trunk) is paused: \(reason)")
+        }
+        for aside in answer.putAside {
+            let what = "\(aside.kind) \(aside.name)"
+            let until = aside.retryAt.map { "\(what) is put aside until \($0.formatted(.iso8601))" }
+            Console.line("\(until ?? "a part of \(what) is put aside"): \(aside.reason)")
         }
         if let fault = answer.brokerFault { Console.line("queues are unknown: \(fault)") }
     }

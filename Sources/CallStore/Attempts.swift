@@ -60,8 +60,11 @@ extension CallStore {
         case stale
         /// The claim was given back, for this reason.
         case notAllowed(String)
-        /// The row exists, but it could not be taken over just now: ask again.
+        /// The row exists and could not be taken over just now, or the server did not answer: ask again.
         case undecided
+        /// The statement fails for this request and for no other of its batch; asking again changes nothing when its
+        /// values are wrong.
+        case failed(reason: String, isOfItsValues: Bool)
     }
 
     /// One wish to create an attempt.
@@ -87,7 +90,7 @@ extension CallStore {
     ///   - dialerID: Who will place and watch the calls.
     ///   - trunk: The dialer's trunk; a paused trunk places nothing.
     ///   - margin: Added to ring timeout and call length to make the deadline.
-    /// - Returns: A verdict for each request, in order.
+    /// - Returns: A verdict for each request, in order. One whose statement fails does not keep the others from theirs.
     /// - Throws: `PostgresError`; nothing was created then, or it is found as existing later.
     public func beginAttempts(
         _ requests: [AttemptRequest],
@@ -96,6 +99,25 @@ extension CallStore {
         margin: Duration
     ) async throws -> [AttemptVerdict] {
         guard !requests.isEmpty else { return [] }
+        var verdicts: [UUID: AttemptVerdict] = [:]
+        let begun = try await Self.isolating(requests) { requests in
+            try await self.begin(requests, dialerID: dialerID, trunk: trunk, margin: margin)
+        }
+        for (request, error) in begun.failed {
+            let fault = (error as? PostgresError).flatMap { $0.mayConcernOneOnly ? $0 : nil }
+            verdicts[request.callID] =
+                fault.map { .failed(reason: "\($0)", isOfItsValues: $0.isOfItsValues) } ?? .undecided
+        }
+        for batch in begun.done { verdicts.merge(batch) { first, _ in first } }
+        return requests.map { verdicts[$0.callID] ?? .stale }
+    }
+
+    private func begin(
+        _ requests: [AttemptRequest],
+        dialerID: String,
+        trunk: String,
+        margin: Duration
+    ) async throws -> [UUID: AttemptVerdict] {
         let askedAt = ContinuousClock.now
         let result = try await self.client.execute(
             Self.beginAttempt,
@@ -124,7 +146,16 @@ extension CallStore {
             // What was created must be placed now: it would look like somebody else's the next time.
             for callID in adopted { verdicts[callID] = .undecided }
         }
-        return requests.map { verdicts[$0.callID] ?? .stale }
+        return verdicts
+    }
+
+    /// Gives a claim back that cannot be dialed because its statement fails. A claim that has an attempt stays.
+    /// - Parameters:
+    ///   - request: The request.
+    ///   - backOff: How long the contact rests.
+    /// - Throws: `PostgresError`.
+    public func putBack(_ request: AttemptRequest, backOff: Duration) async throws {
+        try await self.client.execute(Self.putBackClaim, [request.callID, request.contactID, backOff.inSeconds])
     }
 
     /// Takes over open attempts.

@@ -35,6 +35,8 @@ extension CallStore {
         public var status = ""
         /// Why the trunk is paused.
         public var trunkPaused: String?
+        /// What is wrong with the campaign alone, or with its trunk's queue.
+        public var fault: String?
         /// How many more calls the campaign's own caps, rate and target allow now; nil without one.
         public var headroom: Int?
         /// How many more requests the trunk's queue takes; nil when the broker was not asked.
@@ -45,6 +47,7 @@ extension CallStore {
             if !self.status.hasPrefix("running") { return "the campaign is \(self.status)" }
             if let reason = self.trunkPaused { return "its trunk is paused: \(reason)" }
             if self.all == 0 { return "it has no contacts" }
+            if let fault = self.fault { return fault }
             if self.all == self.over + self.excluded { return "every contact's story is over" }
             if self.headroom == 0 { return "the campaign's own cap, rate or target is reached for now" }
             if self.callable > 0, self.examined == self.callable, self.limited == self.examined {
@@ -75,6 +78,7 @@ extension CallStore {
         funnel.status = try row.decode(named: "status")
         if let reason = try row.decode(String?.self, named: "status_reason") { funnel.status += ": " + reason }
         funnel.trunkPaused = try row.decode(named: "paused_reason")
+        funnel.fault = try row.decode(named: "what_is_wrong")
         funnel.all = try row.decode(named: "total")
         funnel.over = try row.decode(named: "over")
         funnel.excluded = try row.decode(named: "excluded")
@@ -98,12 +102,17 @@ extension CallStore {
         name: "campaign_funnel",
         """
         with campaign as materialized (
-            select k.*, t.paused_reason from campaigns k left join trunks t on t.name = k.trunk where k.name = $1)
+            select k.*, t.paused_reason, coalesce(k.fault, t.fault) as what_is_wrong
+            from campaigns k
+            left join trunks t on t.name = k.trunk
+            where k.name = $1)
         , strata as materialized (
             select s.id, coalesce(nullif(s.time_zone, ''), k.time_zone) as zones,
                 blocked_in(k.blocked_dates, s.region) as blocked, coalesce(r.calls, 1) > 0 as is_wanted,
-                call_window_closes_at(k.calling_week, blocked_in(k.blocked_dates, s.region),
-                    coalesce(nullif(s.time_zone, ''), k.time_zone), now()) is not null as is_open
+                coalesce(
+                    call_window_closes_at_if_known(k.calling_week, blocked_in(k.blocked_dates, s.region),
+                        coalesce(nullif(s.time_zone, ''), k.time_zone), now()) > now(),
+                    false) as is_open
             from campaign k
             join campaign_strata s on s.campaign_id = k.id
             left join lateral campaign_cell_room(k.id) r on r.cell = s.cell)
@@ -141,7 +150,7 @@ extension CallStore {
             join contacts c on c.stratum_id = s.id and c.state in ('pending', 'not_reached') and c.next_attempt_at <= now()
             where k.number_limits <> '[]' or k.day_parts <> '[]'
             limit $2)
-        select k.status, k.status_reason, k.paused_reason, d.*, nullif(campaign_room(k.id), 2147483647) as room,
+        select k.status, k.status_reason, k.paused_reason, k.what_is_wrong, d.*, nullif(campaign_room(k.id), 2147483647) as room,
             case
                 when k.number_limits = '[]' and k.day_parts = '[]' then d.callable
                 else (select count(*) from looked_at)

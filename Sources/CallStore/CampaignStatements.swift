@@ -76,7 +76,8 @@ extension CallStore {
         """
         with changed as (
             update campaigns
-            set status = $2, status_reason = $3, status_changed_at = now(), updated_at = now()
+            set status = $2, status_reason = $3, status_changed_at = now(), updated_at = now(),
+                fault = null, fault_since = null, fault_count = 0, retry_at = null
             where id = $1
             returning id)
         insert into campaign_changes (campaign_id, status, reason, actor)

@@ -35,19 +35,6 @@ extension CallStore {
         """
     )
 
-    static let running = PostgresStatement(
-        name: "running_campaigns",
-        """
-        select c.id, c.name, c.trunk, c.priority::bigint, c.weight::bigint,
-            (select count(*) from contacts p where p.campaign_id = c.id and p.state = 'in_progress'),
-            c.number_limits <> '[]' or c.day_parts <> '[]' or c.requires_consent
-        from campaigns c
-        left join trunks t on t.name = c.trunk
-        where c.status = 'running' and t.paused_at is null
-        order by c.priority desc, c.created_at, c.id
-        """
-    )
-
     /// The shape matters: MATERIALIZED picks and `= any (array(…))` keep the planner from scanning the table or from
     /// claiming more than was picked. A test asserts the plan.
     ///
@@ -68,7 +55,7 @@ extension CallStore {
         -- Open strata first: contacts where the window is closed or the quota is reached are never looked at.
         , places as materialized (
             select d.region, d.time_zone, d.zones, d.blocked,
-                least(k.ends_at, call_window_closes_at(k.calling_week, d.blocked, d.zones, now())) as closes_at
+                least(k.ends_at, w.closes_at) as closes_at
             from campaign k
             join room on room.calls > 0
             cross join lateral (
@@ -76,7 +63,10 @@ extension CallStore {
                     blocked_in(k.blocked_dates, s.region) as blocked
                 from campaign_strata s
                 where s.campaign_id = $1) d
-            where call_window_closes_at(k.calling_week, d.blocked, d.zones, now()) is not null)
+            cross join lateral (
+                select call_window_closes_at_if_known(k.calling_week, d.blocked, d.zones, now()) as closes_at
+                offset 0) w
+            where w.closes_at > now())
         , strata as materialized (
             select s.id, s.cell, p.zones, p.blocked, p.closes_at, cells.calls as cell_room
             from places p
@@ -84,17 +74,24 @@ extension CallStore {
                 on s.campaign_id = $1 and s.region = p.region and s.time_zone = p.time_zone
             left join cells on cells.cell = s.cell
             where cells.calls is null or cells.calls > 0)
+        -- Contacts beyond their cell's room come after all others, however overdue: they would take the others' places.
         , due as materialized (
-            select p.id, p.phone_number, p.has_prior_consent, p.day_part_attempts, p.next_attempt_at, s.id as stratum_id
-            from strata s
-            cross join lateral (
-                select c.id, c.phone_number, c.has_prior_consent, c.day_part_attempts, c.next_attempt_at
-                from contacts c
-                where c.stratum_id = s.id and c.state in ('pending', 'not_reached') and c.next_attempt_at is not null
-                    and c.next_attempt_at <= now()
-                order by c.next_attempt_at
-                limit $4) p
-            order by p.next_attempt_at
+            select p.id, p.phone_number, p.has_prior_consent, p.day_part_attempts, p.next_attempt_at, p.stratum_id
+            from (
+                select o.*, s.id as stratum_id,
+                    case
+                        when s.cell_room is null then false
+                        else row_number() over (partition by s.cell order by o.next_attempt_at) > s.cell_room
+                    end as is_beyond_room
+                from strata s
+                cross join lateral (
+                    select c.id, c.phone_number, c.has_prior_consent, c.day_part_attempts, c.next_attempt_at
+                    from contacts c
+                    where c.stratum_id = s.id and c.state in ('pending', 'not_reached')
+                        and c.next_attempt_at is not null and c.next_attempt_at <= now()
+                    order by c.next_attempt_at
+                    limit $4) o) p
+            order by p.is_beyond_room, p.next_attempt_at
             limit $4)
         , candidates as materialized (
             select d.id, d.next_attempt_at, s.cell, s.cell_room,
@@ -121,14 +118,27 @@ extension CallStore {
         -- Those that rest are put off until they may be called: the next claim does not meet them again.
         , put_off as (
             update contacts c
-            set next_attempt_at = nullif(greatest(p.rests_until, p.excluded_until), 'infinity')
+            set next_attempt_at = nullif(greatest(p.rests_until, p.excluded_until), 'infinity'),
+                state = case
+                    when greatest(p.rests_until, p.excluded_until) = 'infinity' then 'not_reached' else c.state
+                end
             from candidates p
             where c.id = p.id
                 and c.id = any (array(
                     select id from candidates
                     where coalesce(rests_until, excluded_until) is not null
                         and excluded_until is distinct from 'infinity' and not lacks_consent))
-                and c.state in ('pending', 'not_reached'))
+                and c.state in ('pending', 'not_reached')
+            returning c.id, c.phone_number, c.campaign_id, c.external_contact_id, c.attempts_count, c.next_attempt_at)
+        -- The stories of those that rest for ever end here, and not with a call.
+        , announced as (
+            insert into survey_events (kind, call_id, contact_id, campaign_id, external_contact_id, attempts)
+            select 'not_reached', coalesce(l.call_id, uuid_v7()), p.id, p.campaign_id, p.external_contact_id,
+                p.attempts_count
+            from put_off p
+            left join lateral (\(CallStore.lastCall("p.phone_number", "p.id"))) l on true
+            where p.next_attempt_at is null
+            on conflict do nothing)
         , chosen as materialized (
             select r.id
             from (
@@ -174,6 +184,8 @@ extension CallStore {
 
     /// A contact whose attempt exists has no `prior_state`; the row lock makes that exact, because the statement that
     /// creates the attempt clears it.
+    ///
+    /// `$1` limit, `$2` contacts to look at; null for all.
     static let sweepClaims = PostgresStatement(
         name: "sweep_claims",
         """
@@ -183,7 +195,7 @@ extension CallStore {
             cross join lateral (
                 select c.id from contacts c
                 where c.campaign_id = k.id and c.state = 'in_progress' and c.lease_until < now()
-                    and c.prior_state is not null
+                    and c.prior_state is not null and ($2::uuid[] is null or c.id = any ($2::uuid[]))
                 order by c.lease_until
                 limit $1
                 for no key update skip locked) p
@@ -194,62 +206,52 @@ extension CallStore {
         """
     )
 
+    static let expiredClaims = PostgresStatement(
+        name: "expired_claims",
+        """
+        select p.id
+        from campaigns k
+        cross join lateral (
+            select c.id from contacts c
+            where c.campaign_id = k.id and c.state = 'in_progress' and c.lease_until < now()
+                and c.prior_state is not null
+            limit $1) p
+        limit $1
+        """
+    )
+
+    /// Trunks with open attempts that nobody watches.
+    static let trunksWithOrphans = PostgresStatement(
+        name: "trunks_with_orphans",
+        """
+        select k.trunk, count(*)
+        from call_attempts a
+        join campaigns k on k.id = a.campaign_id
+        where a.ended_at is null and a.deadline_at < now() - interval '1 minute'
+        group by k.trunk
+        order by k.trunk
+        """
+    )
+
     /// The minute beyond the deadline leaves the watching Dialer time to close the call itself.
+    ///
+    /// `$1` trunk, `$2` limit.
     static let renewOrphans = PostgresStatement(
         name: "renew_orphans",
         """
         with orphans as materialized (
             select a.id
             from call_attempts a
-            where a.ended_at is null and a.deadline_at < now() - interval '1 minute'
+            join campaigns k on k.id = a.campaign_id
+            where a.ended_at is null and a.deadline_at < now() - interval '1 minute' and k.trunk = $1
             order by a.deadline_at
-            limit $1
-            for no key update skip locked)
+            limit $2
+            for no key update of a skip locked)
         update call_attempts a
         set deadline_at = now() + interval '5 minutes'
-        from campaigns k
-        where a.id = any (array(select id from orphans)) and k.id = a.campaign_id
+        where a.id = any (array(select id from orphans))
         returning a.call_id, a.contact_id, a.campaign_id, a.attempt_number::bigint, a.started_at,
-            now() + interval '5 minutes', k.trunk
-        """
-    )
-
-    /// A contact in a cell whose quota is reached is not called any more, and does not keep its campaign open.
-    static let completeExhausted = PostgresStatement(
-        name: "complete_exhausted",
-        """
-        with ending as materialized (
-            select k.id,
-                case
-                    when k.target_completes is not null and k.target_completes <= (
-                        select count(*)
-                        from campaign_strata s
-                        join contacts c on c.stratum_id = s.id and c.state = 'completed'
-                        where s.campaign_id = k.id)
-                        then 'the target of ' || k.target_completes || ' completes is reached'
-                    when exists (select from campaign_cells q where q.campaign_id = k.id)
-                        then 'nothing is left to call: contacts are used up or their quotas reached'
-                    else 'nothing is left to call'
-                end as reason,
-                coalesce((
-                    select array_agg(r.cell) from campaign_cell_room(k.id) r where r.calls = 0), '{}') as full_cells
-            from campaigns k
-            where k.id = $1 and k.status = 'running'
-                and not exists (select from contacts c where c.campaign_id = k.id and c.state = 'in_progress'))
-        , done as (
-            update campaigns k
-            set status = 'completed', status_reason = e.reason, status_changed_at = now(), updated_at = now()
-            from ending e
-            where k.id = e.id and k.status = 'running'
-                and (e.reason like 'the target%' or not exists (
-                    select
-                    from campaign_strata s
-                    join contacts c on c.stratum_id = s.id
-                    where s.campaign_id = k.id and s.cell <> all (e.full_cells)
-                        and c.state in ('pending', 'not_reached') and c.next_attempt_at is not null))
-            returning k.id, k.status_reason)
-        insert into campaign_changes (campaign_id, status, reason, actor)
-        select id, 'completed', status_reason, 'selector' from done
+            now() + interval '5 minutes'
         """
     )
 }

@@ -22,6 +22,12 @@ extension CallStore {
         public let underWay: Int
         /// Whether it has rules by which contacts that are due may have to rest: limits, day parts, consent.
         public let mayRest: Bool
+        /// Whether contacts are due, their window is open, and its own rules leave room for calls.
+        public let hasWork: Bool
+        /// The time zones of contacts that are due which the database does not know: nobody is called there.
+        public let unknownZones: [String]
+        /// Whether something was wrong with it when it was asked last.
+        public let hasFault: Bool
     }
 
     /// What a claim brought.
@@ -46,10 +52,11 @@ extension CallStore {
         )
     }
 
-    /// The running campaigns on trunks that are not paused, by priority, then age.
+    /// The running campaigns that have somebody to call now, on trunks that are not paused, and those with which something
+    /// is or was wrong; by priority, then age. Without those that are put aside until later.
     /// - Throws: `PostgresError`.
-    public func runningCampaigns() async throws -> [RunningCampaign] {
-        try await self.client.execute(Self.running).map { row in
+    public func campaignsWithWork() async throws -> [RunningCampaign] {
+        try await self.client.execute(Self.campaignsWithWork).map { row in
             RunningCampaign(
                 id: try row.decode(UUID.self, at: 0),
                 name: try row.decode(String.self, at: 1),
@@ -57,7 +64,10 @@ extension CallStore {
                 priority: try row.decode(Int.self, at: 3),
                 weight: try row.decode(Int.self, at: 4),
                 underWay: try row.decode(Int.self, at: 5),
-                mayRest: try row.decode(Bool.self, at: 6)
+                mayRest: try row.decode(Bool.self, at: 6),
+                hasWork: try row.decode(Bool.self, at: 7),
+                unknownZones: try row.decode([String]?.self, at: 8) ?? [],
+                hasFault: try row.decode(Bool.self, at: 9)
             )
         }
     }
@@ -112,6 +122,31 @@ extension CallStore {
         )
     }
 
+    /// What came of asking one campaign among others.
+    public enum ClaimOutcome: Sendable {
+        /// It was asked.
+        case claimed(ClaimResult)
+        /// Its statement fails; the others' may not.
+        case failed(reason: String)
+    }
+
+    /// ``claim(campaign:limit:leaseDuration:mayRest:)``, with what is wrong with this campaign alone as an answer.
+    /// - Throws: `PostgresError` when the server is at fault.
+    public func claimAlone(
+        campaign: UUID,
+        limit: Int,
+        leaseDuration: Duration,
+        mayRest: Bool
+    ) async throws -> ClaimOutcome {
+        do {
+            return .claimed(
+                try await self.claim(campaign: campaign, limit: limit, leaseDuration: leaseDuration, mayRest: mayRest)
+            )
+        } catch let error as PostgresError where error.mayConcernOneOnly || error.isOfItsLocks {
+            return .failed(reason: "\(error)")
+        }
+    }
+
     /// How many contacts one claim looks at, at least.
     static let claimDepth = 200
 
@@ -126,38 +161,54 @@ extension CallStore {
         return try await self.client.execute(Self.revertUnpublished, [callIDs, contacts]).affectedRows
     }
 
-    /// Gives back claims whose lease has ended without an attempt.
-    /// - Returns: How many were given back.
+    /// Gives back claims whose lease has ended without an attempt. One that cannot be given back keeps no other.
+    /// - Returns: How many were given back, and of how many the statement fails.
     /// - Throws: `PostgresError`.
-    public func sweepExpiredClaims(limit: Int = 5000) async throws -> Int {
-        try await self.client.execute(Self.sweepClaims, [limit]).affectedRows
+    public func sweepExpiredClaims(limit: Int = 5000) async throws -> (givenBack: Int, failed: Int) {
+        let swept = try await Self.isolating([()]) { _ in try await self.sweep(limit, nil) }
+        guard !swept.failed.isEmpty else { return (swept.done.reduce(0, +), 0) }
+        let expired = try await self.client.execute(Self.expiredClaims, [limit])
+        let contacts = try expired.map { try $0.decode(UUID.self, at: 0) }
+        let each = try await Self.isolating(contacts) { contacts in try await self.sweep(limit, contacts) }
+        return (each.done.reduce(0, +), each.failed.count)
     }
 
-    /// Finds open attempts that are long past their deadline, which means that no Dialer watches them, and renews
-    /// their requests so that one adopts them.
-    /// - Returns: The requests to publish, with the trunk to publish each to.
+    private func sweep(_ limit: Int, _ contacts: [UUID]?) async throws -> Int {
+        try await self.client.execute(Self.sweepClaims, [limit, contacts]).affectedRows
+    }
+
+    /// How many open attempts are long past their deadline, which means that no Dialer watches them, by trunk.
     /// - Throws: `PostgresError`.
-    public func orphanedAttempts(limit: Int = 500) async throws -> [(request: DialRequest, trunk: String)] {
-        try await self.client.execute(Self.renewOrphans, [limit]).map { row in
-            (
-                DialRequest(
-                    callID: try row.decode(UUID.self, at: 0),
-                    contactID: try row.decode(UUID.self, at: 1),
-                    campaignID: try row.decode(UUID.self, at: 2),
-                    attemptNumber: try row.decode(Int.self, at: 3),
-                    claimedAt: try row.decode(Date.self, at: 4),
-                    expiresAt: try row.decode(Date.self, at: 5)
-                ),
-                try row.decode(String.self, at: 6)
+    public func trunksWithOrphans() async throws -> [(trunk: String, count: Int)] {
+        try await self.client.execute(Self.trunksWithOrphans).map { row in
+            (try row.decode(String.self, at: 0), try row.decode(Int.self, at: 1))
+        }
+    }
+
+    /// Renews the requests of a trunk's attempts that nobody watches, so that a Dialer adopts them.
+    /// - Parameters:
+    ///   - trunk: The trunk.
+    ///   - limit: At most this many.
+    /// - Returns: The requests to publish.
+    /// - Throws: `PostgresError`.
+    public func orphanedAttempts(trunk: String, limit: Int) async throws -> [DialRequest] {
+        try await self.client.execute(Self.renewOrphans, [trunk, limit]).map { row in
+            DialRequest(
+                callID: try row.decode(UUID.self, at: 0),
+                contactID: try row.decode(UUID.self, at: 1),
+                campaignID: try row.decode(UUID.self, at: 2),
+                attemptNumber: try row.decode(Int.self, at: 3),
+                claimedAt: try row.decode(Date.self, at: 4),
+                expiresAt: try row.decode(Date.self, at: 5)
             )
         }
     }
 
-    /// Completes a running campaign that has nothing left to call.
-    /// - Returns: Whether it was completed now.
+    /// Completes the running campaigns that have nothing left to call.
+    /// - Returns: Their names.
     /// - Throws: `PostgresError`.
-    public func completeIfExhausted(campaign: UUID) async throws -> Bool {
-        try await self.client.execute(Self.completeExhausted, [campaign]).affectedRows > 0
+    public func completeExhausted() async throws -> [String] {
+        try await self.client.execute(Self.completeExhausted).map { try $0.decode(String.self, at: 0) }
     }
 }
 

@@ -48,7 +48,8 @@ extension CallStore {
     private static let resumeTrunkRow = PostgresStatement(
         name: "resume_trunk",
         """
-        update trunks set paused_at = null, paused_reason = null
+        update trunks
+        set paused_at = null, paused_reason = null, fault = null, fault_since = null, fault_count = 0, retry_at = null
         where name = $1 and paused_at is not null
         returning name
         """

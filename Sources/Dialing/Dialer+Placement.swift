@@ -90,6 +90,14 @@ extension Dialer {
             self.metrics.notAllowed(reason)
             logger.info("Does not call", metadata: .keys([.reason: reason]))
             self.ack(delivery)
+        case .failed(let reason, let isOfItsValues):
+            await self.putAside(
+                request,
+                delivery: delivery,
+                reason: reason,
+                isOfItsValues: isOfItsValues,
+                logger: logger
+            )
         }
     }
 
@@ -131,7 +139,7 @@ extension Dialer {
         self.breaker.withLockedValue { $0.unused(now: .now) }
     }
 
-    private func noCall(_ callID: UUID) {
+    func noCall(_ callID: UUID) {
         self.returnPermission()
         self.slots.release(callID)
     }

@@ -28,6 +28,9 @@ public struct DialerConfiguration: Sendable {
     /// second, even on a process that was frozen between the two. The window is checked with the same margin.
     public var permissionLifetime: Duration = .seconds(1)
 
+    /// How long a contact rests whose request was put aside because its statement fails.
+    public var putAsideBackOff: Duration = .seconds(60)
+
     /// Creates settings with the defaults.
     /// - Parameter id: Who this dialer is.
     public init(id: String) {

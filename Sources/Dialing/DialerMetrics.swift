@@ -14,6 +14,7 @@ struct DialerMetrics: Sendable {
     let adopted = Counter(label: "call_scheduler_dialer_adopted_total")
     let stale = Counter(label: "call_scheduler_dialer_stale_total")
     let poison = Counter(label: "call_scheduler_dialer_poison_total")
+    let putAside = Counter(label: "call_scheduler_dialer_put_aside_total")
     let lost = Counter(label: "call_scheduler_dialer_lost_total")
     let canceled = Counter(label: "call_scheduler_dialer_canceled_total")
     let placeDuration = Timer(label: "call_scheduler_dialer_place_duration_seconds")

@@ -160,6 +160,22 @@ public struct Metric: Sendable {
             labels: ["campaign"]
         ),
         Metric(
+            "selector_put_aside_total",
+            .counter,
+            "selector",
+            "Campaigns and trunks that were put aside alone because their statement or their queue fails.",
+            worry: "it rises: `status` names them and the reason",
+            labels: ["kind"]
+        ),
+        Metric(
+            "selector_aside",
+            .gauge,
+            "selector",
+            "Running campaigns, and their trunks, that are put aside now, in whole or in part.",
+            worry: "it is not 0: `status` names them and the reason",
+            labels: ["kind"]
+        ),
+        Metric(
             "selector_dead_letters_ready",
             .gauge,
             "selector",
@@ -233,6 +249,13 @@ public struct Metric: Sendable {
             "dialer",
             "Requests for claims that were given back before.",
             worry: "it rises steadily: claims expire in the queue"
+        ),
+        Metric(
+            "dialer_put_aside_total",
+            .counter,
+            "dialer",
+            "Requests whose statement fails, each alone; their contacts rest for a minute.",
+            worry: "it rises: the log names the error"
         ),
         Metric(
             "dialer_lost_total",

@@ -15,6 +15,12 @@ public struct SelectorConfiguration: Sendable {
     public var intervalWhenLimited: Duration = .seconds(1)
     /// How often a full queue is looked at before then: once half of it is gone, the next pass comes at once.
     public var fullQueueInterval: Duration = .milliseconds(100)
+    /// A pass claims no longer than this, whatever is due: leases are swept and calls that nobody watches are found between
+    /// passes. The next one comes at once.
+    public var passLimit: Duration = .seconds(5)
+
+    /// Half of the requests that are kept waiting: with that much room a full queue is worth filling again.
+    var halfDepth: Int { (self.queueDepth + 1) / 2 }
 
     /// Creates settings with the defaults.
     public init() {}

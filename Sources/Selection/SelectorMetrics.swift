@@ -17,11 +17,22 @@ struct SelectorMetrics: Sendable {
     let passesFailed = Counter(label: "call_scheduler_selector_passes_failed_total")
     let deadLetters = Gauge(label: "call_scheduler_selector_dead_letters_ready")
     let confirmDuration = Timer(label: "call_scheduler_selector_confirm_duration_seconds")
+    private let aside = LabeledCounters(label: "call_scheduler_selector_put_aside_total", dimension: "kind")
     private let campaigns = BoundedLabels()
     let passDuration = Timer(label: "call_scheduler_selector_pass_duration_seconds")
 
     func queueReady(_ messages: Int, trunk: String) {
         Gauge(label: "call_scheduler_selector_queue_ready", dimensions: [("trunk", trunk)]).record(messages)
+    }
+
+    func putAside(_ kind: CallStore.Fault.Kind) { self.aside[kind.rawValue].increment() }
+
+    /// What gets no calls now, or not all, because something is wrong with it alone.
+    func aside(_ faults: [CallStore.Fault]) {
+        for kind in CallStore.Fault.Kind.allCases {
+            Gauge(label: "call_scheduler_selector_aside", dimensions: [("kind", kind.rawValue)])
+                .record(faults.count { $0.kind == kind })
+        }
     }
 
     func claimed(_ contacts: Int, campaign: String) {

@@ -29,6 +29,7 @@ struct AttemptTests {
                 case .stale: "stale"
                 case .notAllowed(let reason): reason
                 case .undecided: "undecided"
+                case .failed: "failed"
                 }
             }
     }

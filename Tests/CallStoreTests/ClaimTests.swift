@@ -127,7 +127,7 @@ struct ClaimTests {
                 margin: .seconds(10)
             )
             try await scratch.execute("update contacts set lease_until = now() - interval '1 second'")
-            #expect(try await scratch.store.sweepExpiredClaims() == 1)
+            #expect(try await scratch.store.sweepExpiredClaims().givenBack == 1)
             let states = try await scratch.value(
                 "select array_agg(state order by state) from contacts",
                 as: [String].self
@@ -168,11 +168,14 @@ struct ClaimTests {
                 trunk: "default",
                 margin: .seconds(10)
             )
-            #expect(try await scratch.store.orphanedAttempts().isEmpty)
+            #expect(try await scratch.store.trunksWithOrphans().isEmpty)
+            #expect(try await scratch.store.orphanedAttempts(trunk: "default", limit: 9).isEmpty)
             try await scratch.execute("update call_attempts set deadline_at = now() - interval '2 minutes'")
-            let orphans = try await scratch.store.orphanedAttempts()
-            #expect(orphans.map(\.request.callID) == [request.callID])
-            #expect(try await scratch.store.orphanedAttempts().isEmpty)
+            #expect(try await scratch.store.trunksWithOrphans().map(\.trunk) == ["default"])
+            #expect(try await scratch.store.orphanedAttempts(trunk: "other", limit: 9).isEmpty)
+            let orphans = try await scratch.store.orphanedAttempts(trunk: "default", limit: 9)
+            #expect(orphans.map(\.callID) == [request.callID])
+            #expect(try await scratch.store.orphanedAttempts(trunk: "default", limit: 9).isEmpty)
         }
     }
 

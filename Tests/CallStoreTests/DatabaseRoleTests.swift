@@ -183,29 +183,38 @@ struct DatabaseRoleTests {
         let store = try roles.store("selector")
         let campaign = try await roles.campaign(contacts: 3)
         _ = try await store.advanceCampaigns()
-        _ = try await store.runningCampaigns()
+        _ = try await store.campaignsWithWork()
+        _ = try await store.runningTrunks()
         _ = try await store.campaignFigures()
         let claim = try await store.claim(campaign: campaign, limit: 2, leaseDuration: .seconds(60))
         #expect(claim.requests.count == 2)
         try await store.revertClaims(claim.requests.map(\.callID), contacts: claim.requests.map(\.contactID))
         _ = try await store.sweepExpiredClaims()
         try await store.mergeCounts()
-        _ = try await store.orphanedAttempts()
-        _ = try await store.completeIfExhausted(campaign: campaign)
+        _ = try await store.trunksWithOrphans()
+        _ = try await store.orphanedAttempts(trunk: "default", limit: 9)
+        _ = try await store.completeExhausted()
+        try await store.putAside(campaign: campaign, reason: "a reason")
+        try await store.noteFault(campaign: campaign, reason: "another")
+        try await store.clearFault(campaign: campaign)
+        try await store.putAside(trunk: "default", reason: "a reason")
+        _ = try await store.faults()
+        try await store.clearFault(trunk: "default")
         try await store.ping()
     }
 
     private static func dial(_ roles: Roles) async throws {
         let store = try roles.store("dialer")
         let owner = roles.scratch.store
-        let campaign = try await roles.campaign(contacts: 4)
-        let requests = try await owner.claim(campaign: campaign, limit: 4, leaseDuration: .seconds(60)).requests
+        let campaign = try await roles.campaign(contacts: 5)
+        let requests = try await owner.claim(campaign: campaign, limit: 5, leaseDuration: .seconds(60)).requests
         let wishes = roles.wishes(requests)
         // Three are made, and one of them is delivered again.
         for batch in [Array(wishes[..<3]), [wishes[0]]] {
             let verdicts = try await store.beginAttempts(batch, dialerID: "d1", trunk: "default", margin: .seconds(5))
             if case .undecided = verdicts[0] { throw NotAdopted() }
         }
+        try await store.putBack(wishes[4], backOff: .seconds(1))
         _ = try await store.openAttempts(dialerID: "d1")
         let calls = wishes.map(\.callID)
         try await store.markPlaced([(calls[0], "CA" + UUID().uuidString, "queued")])

@@ -11,21 +11,21 @@ import Testing
 
 @Suite(.timeLimit(.minutes(20)))
 struct QuotaTests {
-    private static func addCell(_ scratch: Scratch, _ campaign: UUID, _ cell: String, _ numbers: Range<Int>)
-        async throws
-    {
-        let rows = try numbers.map { index in
-            CallStore.NewContact(
-                externalID: nil,
-                phoneNumber: try Fixtures.number(index),
-                email: nil,
-                language: nil,
-                hasPriorConsent: true,
-                doNotCall: false,
-                timeZone: nil,
-                cell: cell
-            )
-        }
+    static func contact(_ index: Int, cell: String?) throws -> CallStore.NewContact {
+        CallStore.NewContact(
+            externalID: nil,
+            phoneNumber: try Fixtures.number(index),
+            email: nil,
+            language: nil,
+            hasPriorConsent: true,
+            doNotCall: false,
+            timeZone: nil,
+            cell: cell
+        )
+    }
+
+    static func addCell(_ scratch: Scratch, _ campaign: UUID, _ cell: String, _ numbers: Range<Int>) async throws {
+        let rows = try numbers.map { try Self.contact($0, cell: cell) }
         _ = try await scratch.store.addContacts(rows, campaign: campaign)
     }
 
@@ -127,7 +127,7 @@ struct QuotaTests {
             if completes.reduce(0, +) < 30 {
                 #expect(completes[1] == 5 && completes[2] == 9, "\(completes)")
             } else {
-                #expect(try await scratch.store.completeIfExhausted(campaign: campaign))
+                #expect(try await scratch.store.completeExhausted() == ["test"])
                 let reason = try await scratch.value("select status_reason from campaigns", as: String.self)
                 #expect(reason == "the target of 30 completes is reached")
             }
@@ -157,9 +157,9 @@ struct QuotaTests {
                 )
             }
             _ = try await scratch.store.beginAttempts(requests, dialerID: "d", trunk: "default", margin: .seconds(9))
-            #expect(try await !scratch.store.completeIfExhausted(campaign: campaign))
+            #expect(try await scratch.store.completeExhausted().isEmpty)
             try await Calls.end(scratch, callIDs, .completed)
-            #expect(try await scratch.store.completeIfExhausted(campaign: campaign))
+            #expect(try await scratch.store.completeExhausted() == ["test"])
             let reason = try await scratch.value("select status_reason from campaigns", as: String.self)
             #expect(reason.contains("quotas reached"))
         }

@@ -104,14 +104,20 @@ struct House: Sendable {
         }
     }
 
-    func selector(_ change: (inout SelectorConfiguration) -> Void = { _ in }) -> Selector {
+    func selector(
+        clock: some Clock<Duration> = ContinuousClock(),
+        _ change: (inout SelectorConfiguration) -> Void = { _ in }
+    ) -> Selector {
         var configuration = SelectorConfiguration()
+        // A loaded machine shall not cut a pass short.
+        configuration.passLimit = .seconds(600)
         change(&configuration)
         return Selector(
             configuration: configuration,
             store: self.scratch.store,
             broker: self.publisher,
-            logger: self.scratch.logger
+            logger: self.scratch.logger,
+            clock: clock
         )
     }
 

@@ -74,6 +74,7 @@ struct SelectorTests {
             _ = try await Fixtures.runningCampaign(in: house.scratch.store, contacts: 5)
             let selector = house.selector()
             try await house.scratch.execute("update contacts set next_attempt_at = now() + interval '1 hour'")
+            // The trunk's queue is declared, and nobody is due.
             _ = try await selector.pass()
             try await house.scratch.execute("update contacts set next_attempt_at = now()")
             // A queue that takes nothing: every request is refused.
@@ -82,8 +83,15 @@ struct SelectorTests {
             let arguments: AMQPTable = ["x-max-length": .int64(0), "x-overflow": .string("reject-publish")]
             deaf.queue(Self.queue, kind: .classic, arguments: arguments)
             try await house.publisher.declare(deaf)
-            await #expect(throws: (any Error).self) { try await selector.pass() }
+            let summary = try await selector.pass()
+            #expect(summary.unpublished == 5 && summary.published == 0 && summary.putAside == 1)
             #expect(try await house.count("state = 'pending' and call_id is null") == 5)
+            #expect(try await house.scratch.store.faults().map(\.name) == ["default"])
+            // The next try declares the queue and what leads to it, and all is well.
+            try await house.publisher.deleteQueue(Self.queue)
+            try await house.scratch.execute("update trunks set retry_at = now()")
+            #expect(try await selector.pass().published == 5)
+            #expect(try await house.scratch.store.faults().isEmpty)
         }
     }
 

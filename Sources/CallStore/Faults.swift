@@ -1,0 +1,172 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+public import Foundation
+import Postgres
+
+extension CallStore {
+    /// Something that gets no calls, or not all, because something is wrong with it alone.
+    public struct Fault: Sendable, Equatable {
+        /// What it is about.
+        public enum Kind: String, Sendable, CaseIterable {
+            /// A running campaign.
+            case campaign
+            /// A trunk.
+            case trunk
+        }
+
+        /// What it is about.
+        public let kind: Kind
+        /// The campaign's or the trunk's name.
+        public let name: String
+        /// What is wrong.
+        public let reason: String
+        /// Since when.
+        public let since: Date
+        /// When it is tried again; nil when it is asked all the time, and only a part of it is wrong.
+        public let retryAt: Date?
+    }
+
+    /// A trunk of running campaigns that is neither paused nor put aside.
+    public struct RunningTrunk: Sendable, Equatable {
+        /// Its name.
+        public let name: String
+        /// Whether something was wrong with it when it was asked last.
+        public let hasFault: Bool
+    }
+
+    /// The trunks of running campaigns, without those that are paused or put aside until later.
+    /// - Throws: `PostgresError`.
+    public func runningTrunks() async throws -> [RunningTrunk] {
+        try await self.client.execute(Self.selectRunningTrunks).map { row in
+            RunningTrunk(name: try row.decode(String.self, at: 0), hasFault: try row.decode(Bool.self, at: 1))
+        }
+    }
+
+    /// What is wrong with running campaigns and with their trunks now.
+    /// - Throws: `PostgresError`.
+    public func faults() async throws -> [Fault] {
+        try await self.client.execute(Self.selectFaults).map { row in
+            Fault(
+                kind: try row.decode(Bool.self, at: 0) ? .trunk : .campaign,
+                name: try row.decode(String.self, at: 1),
+                reason: try row.decode(String.self, at: 2),
+                since: try row.decode(Date.self, at: 3),
+                retryAt: try row.decode(Date?.self, at: 4)
+            )
+        }
+    }
+
+    /// Puts a campaign aside alone, for five seconds at first and twice as long with each further time in a row, five
+    /// minutes at most.
+    /// - Throws: `PostgresError`.
+    public func putAside(campaign: UUID, reason: String) async throws {
+        try await self.client.execute(Self.putCampaignAside, [campaign, reason])
+    }
+
+    /// Puts a trunk aside alone, as long as ``putAside(campaign:reason:)`` does.
+    /// - Throws: `PostgresError`.
+    public func putAside(trunk: String, reason: String) async throws {
+        try await self.client.execute(Self.putTrunkAside, [trunk, reason])
+    }
+
+    /// Notes what is wrong with a part of a campaign, of which the rest goes on.
+    /// - Returns: Whether it was not known.
+    /// - Throws: `PostgresError`.
+    @discardableResult
+    public func noteFault(campaign: UUID, reason: String) async throws -> Bool {
+        try await self.client.execute(Self.noteCampaignFault, [campaign, reason]).affectedRows > 0
+    }
+
+    /// Notes that a campaign is well again.
+    /// - Throws: `PostgresError`.
+    public func clearFault(campaign: UUID) async throws {
+        try await self.client.execute(Self.clearCampaignFault, [campaign])
+    }
+
+    /// Notes that a trunk is well again.
+    /// - Throws: `PostgresError`.
+    public func clearFault(trunk: String) async throws {
+        try await self.client.execute(Self.clearTrunkFault, [trunk])
+    }
+
+    private static let selectRunningTrunks = PostgresStatement(
+        name: "running_trunks",
+        """
+        select k.trunk, bool_or(t.fault is not null)
+        from campaigns k
+        left join trunks t on t.name = k.trunk
+        where k.status = 'running' and t.paused_at is null and coalesce(t.retry_at, '-infinity') <= now()
+        group by k.trunk
+        order by k.trunk
+        """
+    )
+
+    private static let selectFaults = PostgresStatement(
+        name: "select_faults",
+        """
+        select false, k.name, k.fault, k.fault_since, k.retry_at
+        from campaigns k
+        where k.status = 'running' and k.fault is not null
+        union all
+        select true, t.name, t.fault, t.fault_since, t.retry_at
+        from trunks t
+        where t.fault is not null
+            and exists (select from campaigns k where k.trunk = t.name and k.status = 'running')
+        order by 1, 2
+        """
+    )
+
+    /// SQL for the time of the next try, after so many in a row.
+    private static func retryAt(_ count: String) -> String {
+        "now() + least(interval '5 seconds' * 2 ^ least(\(count), 16), interval '5 minutes')"
+    }
+
+    private static let putCampaignAside = PostgresStatement(
+        name: "put_campaign_aside",
+        """
+        update campaigns
+        set fault = $2, fault_since = coalesce(fault_since, now()), retry_at = \(CallStore.retryAt("fault_count")),
+            fault_count = fault_count + 1
+        where id = $1
+        """
+    )
+
+    private static let putTrunkAside = PostgresStatement(
+        name: "put_trunk_aside",
+        """
+        insert into trunks as t (name, fault, fault_since, fault_count, retry_at)
+        values ($1, $2, now(), 1, \(CallStore.retryAt("0")))
+        on conflict (name) do update
+        set fault = excluded.fault, fault_since = coalesce(t.fault_since, now()),
+            retry_at = \(CallStore.retryAt("t.fault_count")), fault_count = t.fault_count + 1
+        """
+    )
+
+    private static let noteCampaignFault = PostgresStatement(
+        name: "note_campaign_fault",
+        """
+        update campaigns
+        set fault = $2, fault_since = coalesce(fault_since, now()), fault_count = 0, retry_at = null
+        where id = $1 and (fault is distinct from $2 or retry_at is not null)
+        """
+    )
+
+    private static let clearCampaignFault = PostgresStatement(
+        name: "clear_campaign_fault",
+        """
+        update campaigns
+        set fault = null, fault_since = null, fault_count = 0, retry_at = null
+        where id = $1 and fault is not null
+        """
+    )
+
+    private static let clearTrunkFault = PostgresStatement(
+        name: "clear_trunk_fault",
+        """
+        update trunks
+        set fault = null, fault_since = null, fault_count = 0, retry_at = null
+        where name = $1 and fault is not null
+        """
+    )
+}
