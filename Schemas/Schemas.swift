@@ -110,8 +110,13 @@ public enum Schemas {
             ),
             Migration(
                 number: 18,
+                name: "excluded_interviews",
+                sql: Self.text(PackageResources._018_excluded_interviews_sql)
+            ),
+            Migration(
+                number: 19,
                 name: "rules_at_dial",
-                sql: Self.text(PackageResources._018_rules_at_dial_sql)
+                sql: Self.text(PackageResources._019_rules_at_dial_sql)
             ),
         ]
     }

@@ -16,8 +16,8 @@ extension CallStore {
                 as r (call_id, contact_id, expires_at, place))
         -- Ordered, so that two batches with contacts in common wait for each other instead of dead-locking.
         , claim as materialized (
-            select c.id, c.call_id, c.campaign_id, c.external_contact_id, c.phone_number, c.attempts_count, c.time_zone,
-                c.do_not_call, c.state, c.prior_state, c.has_prior_consent, c.stratum_id, c.day_part_attempts
+            select c.id, c.call_id, c.campaign_id, c.phone_number, c.attempts_count, c.time_zone, c.do_not_call,
+                c.state, c.prior_state, c.has_prior_consent, c.stratum_id, c.day_part_attempts
             from contacts c
             where c.id = any ($2::uuid[])
             order by c.id
@@ -44,8 +44,8 @@ extension CallStore {
             join campaigns k on k.id = d.campaign_id
             cross join lateral (select blocked_in(k.blocked_dates, d.region) as blocked offset 0) b)
         , asked as materialized (
-            select r.call_id, r.contact_id, r.place, c.campaign_id, s.cell, c.external_contact_id, c.phone_number, c.attempts_count,
-                k.caller_id, k.answer_url, k.ring_timeout_seconds, k.max_call_seconds, k.detects_machines, w.day_part,
+            select r.call_id, r.contact_id, r.place, c.campaign_id, s.cell, c.phone_number, c.attempts_count, k.caller_id,
+                k.answer_url, k.ring_timeout_seconds, k.max_call_seconds, k.detects_machines, w.day_part,
                 c.has_prior_consent, k.policy_name || '@' || k.policy_version as policy,
                 greatest(l.rests_until, w.turn, x.excluded_until) as rests_until,
                 case when x.excluded_until = 'infinity' then 'exclusion list'
@@ -173,16 +173,12 @@ extension CallStore {
             update contacts c
             set state = 'not_reached', prior_state = null, call_id = null, lease_until = null, next_attempt_at = null
             where c.id = any (array(select j.contact_id from judged j where j.verdict = 'attempts_used_up')))
-        -- Their stories end here, and not with a call. The last call's id is told, if there was one.
+        -- Their stories end here, and not with a call.
         , announced as (
-            insert into survey_events (kind, call_id, contact_id, campaign_id, external_contact_id, attempts)
-            select 'not_reached', coalesce(l.call_id, j.call_id), j.contact_id, j.campaign_id, j.external_contact_id,
-                j.attempts_count
+            select announce_not_reached(j.contact_id, j.call_id)
             from judged j
-            left join lateral (\(CallStore.lastCall("j.phone_number", "j.contact_id"))) l on true
             where j.verdict = 'attempts_used_up'
-                or j.verdict in ('number_rests', 'excluded_for_now', 'not_its_day_part') and j.rests_until = 'infinity'
-            on conflict do nothing)
+                or j.verdict in ('number_rests', 'excluded_for_now', 'not_its_day_part') and j.rests_until = 'infinity')
         select j.call_id,
             case
                 when i.call_id is not null then 'created'
@@ -193,19 +189,9 @@ extension CallStore {
             j.detects_machines, i.deadline_at
         from judged j
         left join inserted i on i.call_id = j.call_id
+        cross join (select count(*) from announced) a
         """
     )
-
-    /// SQL that finds a contact's last call.
-    static func lastCall(_ number: String, _ contact: String) -> String {
-        """
-        select a.call_id
-            from call_attempts a
-            where a.phone_number = \(number) and a.contact_id = \(contact)
-            order by a.started_at desc
-            limit 1
-        """
-    }
 
     /// Ends a claim that cannot be dialed because its statement fails: the contact comes back after a while.
     static let putBackClaim = PostgresStatement(

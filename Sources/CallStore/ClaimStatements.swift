@@ -74,25 +74,24 @@ extension CallStore {
                 on s.campaign_id = $1 and s.region = p.region and s.time_zone = p.time_zone
             left join cells on cells.cell = s.cell
             where cells.calls is null or cells.calls > 0)
-        -- Contacts beyond their cell's room come after all others, however overdue: they would take the others' places.
         , due as materialized (
-            select p.id, p.phone_number, p.has_prior_consent, p.day_part_attempts, p.next_attempt_at, p.stratum_id
-            from (
-                select o.*, s.id as stratum_id,
-                    case
-                        when s.cell_room is null then false
-                        else row_number() over (partition by s.cell order by o.next_attempt_at) > s.cell_room
-                    end as is_beyond_room
-                from strata s
-                cross join lateral (
-                    select c.id, c.phone_number, c.has_prior_consent, c.day_part_attempts, c.next_attempt_at
-                    from contacts c
-                    where c.stratum_id = s.id and c.state in ('pending', 'not_reached')
-                        and c.next_attempt_at is not null and c.next_attempt_at <= now()
-                    order by c.next_attempt_at
-                    limit $4) o) p
-            order by p.is_beyond_room, p.next_attempt_at
+            (select p.id, p.phone_number, p.has_prior_consent, p.day_part_attempts, p.next_attempt_at, s.id as stratum_id
+            from strata s
+            cross join lateral (\(CallStore.dueContacts)) p
+            where not exists (select from cells)
+            order by p.next_attempt_at
             limit $4)
+            union all
+            -- Contacts beyond their cell's room come after all others, however overdue: they would take the others' places.
+            (select p.id, p.phone_number, p.has_prior_consent, p.day_part_attempts, p.next_attempt_at, p.stratum_id
+            from (
+                select o.*, s.id as stratum_id, s.cell_room,
+                    row_number() over (partition by s.cell order by o.next_attempt_at) as place
+                from strata s
+                cross join lateral (\(CallStore.dueContacts)) o
+                where exists (select from cells)) p
+            order by p.place > coalesce(p.cell_room, p.place), p.next_attempt_at
+            limit $4))
         , candidates as materialized (
             select d.id, d.next_attempt_at, s.cell, s.cell_room,
                 \(CallStore.excludedUntil("d.phone_number", "k.id")) as excluded_until,
@@ -129,16 +128,9 @@ extension CallStore {
                     where coalesce(rests_until, excluded_until) is not null
                         and excluded_until is distinct from 'infinity' and not lacks_consent))
                 and c.state in ('pending', 'not_reached')
-            returning c.id, c.phone_number, c.campaign_id, c.external_contact_id, c.attempts_count, c.next_attempt_at)
+            returning c.id, c.next_attempt_at)
         -- The stories of those that rest for ever end here, and not with a call.
-        , announced as (
-            insert into survey_events (kind, call_id, contact_id, campaign_id, external_contact_id, attempts)
-            select 'not_reached', coalesce(l.call_id, uuid_v7()), p.id, p.campaign_id, p.external_contact_id,
-                p.attempts_count
-            from put_off p
-            left join lateral (\(CallStore.lastCall("p.phone_number", "p.id"))) l on true
-            where p.next_attempt_at is null
-            on conflict do nothing)
+        , announced as (select announce_not_reached(p.id, null) from put_off p where p.next_attempt_at is null)
         , chosen as materialized (
             select r.id
             from (
@@ -169,8 +161,19 @@ extension CallStore {
         from campaign k
         left join claimed p on true
         left join strata s on s.id = p.stratum_id
+        cross join (select count(*) from announced) a
         """
     )
+
+    /// SQL for the contacts of a stratum `s` whose time has come, as many as are looked at.
+    private static let dueContacts = """
+        select c.id, c.phone_number, c.has_prior_consent, c.day_part_attempts, c.next_attempt_at
+                from contacts c
+                where c.stratum_id = s.id and c.state in ('pending', 'not_reached') and c.next_attempt_at is not null
+                    and c.next_attempt_at <= now()
+                order by c.next_attempt_at
+                limit $4
+        """
 
     static let revertUnpublished = PostgresStatement(
         name: "revert_unpublished",

@@ -13,11 +13,7 @@ extension CallStore {
         name: "campaigns_with_work",
         """
         with running as materialized (
-            select c.id, c.name, c.trunk, c.priority, c.weight, c.created_at, c.time_zone, c.calling_week,
-                c.blocked_dates, c.fault is not null as has_fault,
-                c.number_limits <> '[]' or c.day_parts <> '[]' or c.requires_consent as may_rest,
-                coalesce(c.max_concurrent_calls, c.target_completes, c.calls_per_hour) is not null as has_caps,
-                exists (select from campaign_cells q where q.campaign_id = c.id) as has_cells
+            select c.id, c.time_zone, c.calling_week, c.blocked_dates, c.fault is not null as has_fault
             from campaigns c
             left join trunks t on t.name = c.trunk
             where c.status = 'running' and t.paused_at is null
@@ -34,40 +30,44 @@ extension CallStore {
                     and c.next_attempt_at <= now()
                 limit 1) o)
         , windows as materialized (
-            select w.calling_week, w.blocked, w.zones,
-                call_window_closes_at_if_known(w.calling_week, w.blocked, w.zones, now()) as closes_at
-            from (select distinct d.calling_week, d.blocked, d.zones from due d) w)
-        , open as materialized (
-            select distinct d.id, d.cell
-            from due d
-            join windows w using (calling_week, blocked, zones)
-            where w.closes_at > now())
-        , unknown as materialized (
-            select d.id, array_agg(distinct d.zones) as zones
-            from due d
-            join windows w using (calling_week, blocked, zones)
-            where w.closes_at = '-infinity'
-            group by d.id)
-        , work as materialized (
-            select r.id
+            select d.zones, d.ids, d.cells,
+                call_window_closes_at_if_known(d.calling_week, d.blocked, d.zones, now()) as closes_at
+            from (
+                select calling_week, blocked, zones, array_agg(id) as ids, array_agg(cell) as cells
+                from due
+                group by calling_week, blocked, zones) d)
+        , asked as materialized (
+            select u.id, array_agg(distinct u.cell) filter (where w.closes_at > now()) as open_cells,
+                array_agg(distinct w.zones) filter (where w.closes_at = '-infinity') as unknown_zones
+            from windows w
+            cross join lateral unnest(w.ids, w.cells) as u (id, cell)
+            group by u.id
+            union all
+            select r.id, null, null
             from running r
-            where r.id in (select o.id from open o)
-                and case when r.has_caps then campaign_room(r.id) > 0 else true end
-                and case
-                    when r.has_cells then exists (
-                        select from open o
-                        left join campaign_cell_room(r.id) q on q.cell = o.cell
-                        where o.id = r.id and coalesce(q.calls, 1) > 0)
-                    else true
-                end)
-        select r.id, r.name, r.trunk, r.priority::bigint, r.weight::bigint,
-            (select count(*) from contacts p where p.campaign_id = r.id and p.state = 'in_progress'),
-            r.may_rest, w.id is not null, u.zones, r.has_fault
-        from running r
-        left join work w on w.id = r.id
-        left join unknown u on u.id = r.id
-        where w.id is not null or u.id is not null or r.has_fault
-        order by r.priority desc, r.created_at, r.id
+            where r.has_fault and r.id not in (select unnest(w.ids) from windows w))
+        , told as materialized (
+            select c.id, c.name, c.trunk, c.priority, c.weight, c.created_at, a.unknown_zones,
+                c.fault is not null as has_fault,
+                c.number_limits <> '[]' or c.day_parts <> '[]' or c.requires_consent as may_rest,
+                case
+                    when a.open_cells is null then false
+                    when coalesce(c.max_concurrent_calls, c.target_completes, c.calls_per_hour) is not null
+                        and campaign_room(c.id) = 0 then false
+                    when not exists (select from campaign_cells q where q.campaign_id = c.id) then true
+                    else exists (
+                        select from unnest(a.open_cells) as o (cell)
+                        left join campaign_cell_room(c.id) q on q.cell = o.cell
+                        where coalesce(q.calls, 1) > 0)
+                end as has_work
+            from asked a
+            join campaigns c on c.id = a.id)
+        select t.id, t.name, t.trunk, t.priority::bigint, t.weight::bigint,
+            (select count(*) from contacts p where p.campaign_id = t.id and p.state = 'in_progress'),
+            t.may_rest, t.has_work, t.unknown_zones, t.has_fault
+        from told t
+        where t.has_work or t.unknown_zones is not null or t.has_fault
+        order by t.priority desc, t.created_at, t.id
         """
     )
 

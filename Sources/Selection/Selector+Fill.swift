@@ -242,7 +242,10 @@ private struct CampaignTurn {
 
 extension AMQPError {
     /// Whether other trunks may be well: not when there is no connection, or no answer.
-    var mayConcernOneTrunkOnly: Bool {
-        [.topologyMismatch, .accessRefused, .notFound, .channelClosed, .returned, .nacked].contains(self.code)
-    }
+    var mayConcernOneTrunkOnly: Bool { Self.codesOfAQueue.contains(self.code) }
+
+    private static let codesOfAQueue: Set<Code> = [
+        .topologyMismatch, .preconditionFailed, .resourceLocked, .invalidArgument, .accessRefused, .notFound,
+        .channelClosed, .returned, .nacked,
+    ]
 }

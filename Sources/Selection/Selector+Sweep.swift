@@ -44,13 +44,13 @@ extension Selector {
         }
     }
 
-    /// Offers calls that nobody watches to the dialers of their trunk: only while there are any, and while they take what
-    /// they are offered. Else the offers would gather in the queue, and more come with every pass.
+    /// Offers calls that nobody watches to the dialers of their trunk: while they take what they are offered, or if there are
+    /// none, once for the one that comes. Else the offers would gather in the queue, and more come with every pass.
     private func renew(_ trunk: String, count: Int) async throws -> Int {
         try await self.declare(trunk: trunk)
         let status = try await self.queueStatus(trunk)
         let room = min(self.configuration.queueDepth - status.messagesReady, 500)
-        guard status.consumers > 0, room > 0 else {
+        guard room > 0, status.consumers > 0 || status.messagesReady == 0 else {
             if self.unwatchedTrunks.withLockedValue({ $0.insert(trunk).inserted }) {
                 self.logger.warning(
                     "Calls past their deadline are watched by no dialer, and none of their trunk takes requests",

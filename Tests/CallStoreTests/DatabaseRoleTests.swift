@@ -123,6 +123,7 @@ struct DatabaseRoleTests {
                 (3, "select phone_number from contacts"), (3, "select * from call_attempts"),
                 (4, "drop table contacts"), (4, "delete from schema_migrations"),
                 (5, "update contacts set attempts_count = 0"), (5, "delete from exclusion_list_entries"),
+                (0, "update trunks set paused_at = null"), (0, "select * from survey_events"),
                 (5, "insert into trunks (name) select 'x'"), (5, "create table t (i int)"),
             ]
             for (role, sql) in forbidden {

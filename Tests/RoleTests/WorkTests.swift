@@ -261,7 +261,7 @@ struct WorkTests {
         }
     }
 
-    @Test("a call that nobody watches is not offered again and again to a trunk without dialers")
+    @Test("a call that nobody watches is offered to a trunk without dialers once, and not again and again")
     func orphanWithoutDialers() async throws {
         try await House.run { house in
             let scratch = house.scratch
@@ -276,11 +276,11 @@ struct WorkTests {
             )
             let selector = house.selector()
             let queue = CallTopology.dialQueue(trunk: "default")
-            for _ in 0..<5 {
+            for offered in [3, 0, 0, 0, 0] {
                 try await scratch.execute("update call_attempts set deadline_at = now() - interval '6 minutes'")
-                #expect(try await selector.pass().renewedOrphans == 0)
+                #expect(try await selector.pass().renewedOrphans == offered)
             }
-            #expect(try await house.publisher.queueStatus(queue).messagesReady == 0)
+            #expect(try await house.publisher.queueStatus(queue).messagesReady == 3)
             // A dialer comes that takes nothing: it is offered no more than the queue holds.
             let taking = try scratch.connection(topology: CallTopology.dialRequests(trunk: "default"))
             let consumer = taking.consume(queue: queue, prefetch: 1)

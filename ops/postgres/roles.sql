@@ -38,10 +38,8 @@ grant update (status, status_reason, status_changed_at, updated_at, fault, fault
 grant insert (name, fault, fault_since, fault_count, retry_at), update (fault, fault_since, fault_count, retry_at) on trunks
     to call_scheduler_selector;
 grant insert (campaign_id, status, reason, actor) on campaign_changes to call_scheduler_selector;
-grant select (id, campaign_id, external_contact_id, phone_number, has_prior_consent, state, prior_state, call_id, lease_until,
-    attempts_count, next_attempt_at, stratum_id, day_part_attempts, disposition) on contacts to call_scheduler_selector;
-grant insert (kind, call_id, contact_id, campaign_id, external_contact_id, attempts) on survey_events
-    to call_scheduler_selector;
+grant select (id, campaign_id, phone_number, has_prior_consent, state, prior_state, call_id, lease_until, attempts_count,
+    next_attempt_at, stratum_id, day_part_attempts, disposition) on contacts to call_scheduler_selector;
 grant update (state, prior_state, call_id, lease_until, next_attempt_at, excluded_reason) on contacts
     to call_scheduler_selector;
 grant update (deadline_at) on call_attempts to call_scheduler_selector;
@@ -54,11 +52,8 @@ grant update (status, status_reason, status_changed_at, updated_at) on campaigns
 grant insert (campaign_id, status, reason, actor), select (id) on campaign_changes to call_scheduler_dialer;
 grant insert (name, paused_at, paused_reason) on trunks to call_scheduler_dialer;
 grant update (paused_at, paused_reason) on trunks to call_scheduler_dialer;
-grant select (id, campaign_id, external_contact_id, phone_number, has_prior_consent, do_not_call, time_zone, state,
-    prior_state, call_id, attempts_count, next_attempt_at, stratum_id, day_part_attempts, disposition) on contacts
-    to call_scheduler_dialer;
-grant insert (kind, call_id, contact_id, campaign_id, external_contact_id, attempts) on survey_events
-    to call_scheduler_dialer;
+grant select (id, campaign_id, phone_number, has_prior_consent, do_not_call, time_zone, state, prior_state, call_id,
+    attempts_count, next_attempt_at, stratum_id, day_part_attempts, disposition) on contacts to call_scheduler_dialer;
 grant update (state, prior_state, call_id, lease_until, attempts_count, last_attempt_at, next_attempt_at,
     day_part_attempts, excluded_reason) on contacts to call_scheduler_dialer;
 grant insert (call_id, contact_id, campaign_id, attempt_number, phone_number, dialer_id, status, deadline_at, day_part,

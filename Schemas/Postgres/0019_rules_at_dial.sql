@@ -1,10 +1,6 @@
 -- Caps, rates and quotas for the statement that makes the attempt, and what is put aside because its statements fail.
 -- Forward-only. Runs inside one transaction.
 
--- Few ever: who gave an interview in a call during which they were excluded. First, because it reads the table once, and
--- nobody waits for the locks that follow.
-create index contacts_excluded_interviewed on contacts (stratum_id) where state = 'excluded' and disposition <= 1;
-
 -- Why nothing, or not everything, of a campaign is called although it runs, or why a trunk gets no requests; since when,
 -- how often in a row, and when it is tried again. Null in all of them when all is well.
 alter table campaigns
@@ -221,5 +217,34 @@ begin
         first_turn := least(first_turn, turn);
     end loop;
     return first_turn;
+end
+$$;
+
+-- Tells the end of a story that does not end with a call: a claimed contact turns out to be out of attempts, or out of day
+-- parts. With the rights of the tables' owner: neither selectors nor dialers write events, or read what is in them. The last
+-- call is named, if there was one.
+create function announce_not_reached(contact uuid, claim uuid) returns void
+language plpgsql security definer
+as $$
+begin
+    insert into survey_events (kind, call_id, contact_id, campaign_id, external_contact_id, attempts)
+    select 'not_reached', coalesce(l.call_id, claim, uuid_v7()), c.id, c.campaign_id, c.external_contact_id,
+        c.attempts_count
+    from contacts c
+    left join lateral (
+        select a.call_id
+        from call_attempts a
+        where a.phone_number = c.phone_number and a.contact_id = c.id
+        order by a.started_at desc
+        limit 1) l on true
+    where c.id = contact
+    on conflict do nothing;
+end
+$$;
+
+do $$
+begin
+    -- Last of all the caller's temporary tables, which would hide ours.
+    execute format('alter function announce_not_reached(uuid, uuid) set search_path = %I, pg_temp', current_schema());
 end
 $$;
