@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// Caps, rates and quotas in the statement that makes the attempt, whatever the claim had allowed.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct DialRoomTests {
     private typealias Change = @Sendable (inout CallStore.CampaignChanges) -> Void
 

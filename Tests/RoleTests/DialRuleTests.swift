@@ -13,7 +13,7 @@ import TestSupport
 import Testing
 
 /// Rules that come into force while requests wait in the queue.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct DialRuleTests {
     /// The most calls that were open at once.
     private static func most(_ house: House) async throws -> Int {
@@ -58,7 +58,7 @@ struct DialRuleTests {
         #expect(provider.placements.count == 5)
         let selector = house.selector()
         let ended = NIOLockedValueBox(0)
-        try await eventually("all are called", within: .seconds(120)) {
+        try await eventually("all are called", progress: { provider.placements.count }) {
             let placed = provider.placements
             for request in placed.dropFirst(ended.withLockedValue(\.self)) {
                 try await house.report(.completed, request.callID)

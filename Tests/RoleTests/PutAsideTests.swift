@@ -13,7 +13,7 @@ import TestSupport
 import Testing
 
 /// One campaign, trunk or request whose statement always fails is put aside alone; the others go on.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct PutAsideTests {
     private static func claimed(_ house: House, _ campaign: String) async throws -> Int {
         try await house.scratch.value(

@@ -14,7 +14,7 @@ import Testing
 @testable import Selection
 
 /// Whoever has work and room gets calls, and nobody else costs anything.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct WorkTests {
     private static func claimed(_ house: House, _ condition: String) async throws -> Int {
         try await house.scratch.value(
