@@ -184,7 +184,7 @@ install_everything() {
     command -v swift >/dev/null ||
         die "no 'swift' in PATH; install Swift $(swift_version) or newer: https://swift.org/install"
     install_packages postgresql rabbitmq-server librabbitmq-dev libpq-dev libphonenumber-dev libical-dev tzdata pkg-config curl python3 openssl \
-        prometheus systemd
+        prometheus systemd pgbouncer
 }
 
 # run_quietly LOG COMMAND…: on a terminal the command speaks for itself; elsewhere its output goes to LOG, with a sign

@@ -7,13 +7,16 @@ import CallStore
 struct MigrateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "migrate",
-        abstract: "Bring the database's schema up to date. Safe to repeat, and to run twice at once."
+        abstract: "Bring the database's schema up to date. Safe to repeat, to interrupt, and to run twice at once."
     )
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
-        let applied = try await self.common.withStore { try await $0.migrate() }
-        for migration in applied { Console.line("applied \(migration.number) \(migration.name)") }
+        let applied = try await self.common.withStore { store in
+            try await store.migrate { event in
+                if case .applied = event { Console.line("\(event)") } else { Console.note("\(event)") }
+            }
+        }
         if applied.isEmpty { Console.line("the schema is up to date") }
     }
 }

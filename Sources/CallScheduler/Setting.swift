@@ -20,7 +20,9 @@ struct Setting: Sendable {
         Setting(
             name: "DATABASE_URL",
             defaultText: "postgresql://localhost/call_scheduler",
-            help: "PostgreSQL, a libpq URI; TLS by its sslmode and sslrootcert",
+            help:
+                "PostgreSQL, a libpq URI, with commas between several hosts, of which the one that takes writes is used; "
+                + "TLS by its sslmode and sslrootcert",
             isSecret: true
         ),
         Setting(

@@ -30,50 +30,41 @@ extension CallStore {
         case edited(String)
     }
 
-    /// Brings the schema up to date: in one transaction, under a lock, so that two processes may try at once.
-    /// - Parameter migrations: The migrations; the embedded ones unless told.
+    /// Brings the schema up to date, under a lock, so that two processes may try at once: the second waits for the first.
+    ///
+    /// Each migration is a transaction, or several steps of which each is remembered (see `CONTRIBUTING.md`): who is
+    /// interrupted goes on from there. It takes the time that it takes, except for locks: those are given up after three
+    /// seconds, so that roles do not wait behind it, and asked for again, without end.
+    /// - Parameters:
+    ///   - migrations: The migrations; the embedded ones unless told.
+    ///   - report: Hears what is done, for how long, and who is waited for.
     /// - Returns: What was applied now; empty when nothing was missing.
     /// - Throws: ``StoreError`` with code `schemaMismatch` when an applied migration was edited or is unknown here;
-    ///   `PostgresError` when a script fails, in which case nothing has changed.
-    public func migrate(_ migrations: [Schemas.Migration] = Schemas.migrations) async throws -> [AppliedMigration] {
-        // Roles that go on working hold tables in orders of their own: the server ends a deadlock with one of us.
-        for _ in 1..<Self.deadlocksBorne {
-            do {
-                return try await self.migrateOnce(migrations)
-            } catch let error as PostgresError where error.sqlState == "40P01" {
-                self.logger.notice("The migration met roles at work and starts again")
+    ///   `PostgresError` when a script fails: of that transaction nothing is left, those before it stay.
+    public func migrate(
+        _ migrations: [Schemas.Migration] = Schemas.migrations,
+        report: @escaping @Sendable (MigrationEvent) -> Void = { _ in }
+    ) async throws -> [AppliedMigration] {
+        try await self.client.withPatientConnection { connection in
+            let run = try await MigrationRun(connection, self.client) { event in
+                self.log(event)
+                report(event)
             }
+            return try await run.run(migrations)
         }
-        return try await self.migrateOnce(migrations)
     }
 
-    private static let deadlocksBorne = 10
-
-    private func migrateOnce(_ migrations: [Schemas.Migration]) async throws -> [AppliedMigration] {
-        let applied = try await self.client.withTransaction { connection -> [AppliedMigration] in
-            try await connection.execute(Self.migrationLock)
-            try await connection.executeScript(Self.migrationTable)
-            let present = try await connection.execute(Self.appliedMigrations).map(Self.decodeMigration)
-            try Self.compare(present: present, with: migrations)
-            var applied: [AppliedMigration] = []
-            for migration in migrations where migration.number > (present.last?.number ?? 0) {
-                let entry = Self.entry(for: migration)
-                try await connection.executeScript(migration.sql)
-                try await connection.execute(
-                    Self.rememberMigration,
-                    [entry.number, entry.name, entry.checksum]
-                )
-                applied.append(entry)
-            }
-            return applied
-        }
-        for entry in applied {
+    private func log(_ event: MigrationEvent) {
+        switch event {
+        case .applied(let entry, _):
             self.logger.info(
                 "Applied a migration",
                 metadata: ["migration": "\(entry.number)", "name": "\(entry.name)"]
             )
+        case .triesAgain(_, _, let tries, _):
+            self.logger.notice("The migration met others at work and starts again", metadata: ["tries": "\(tries)"])
+        case .waitsForAnother, .begins, .works, .batches: break
         }
-        return applied
     }
 
     /// Compares the schema without changing anything.
@@ -97,7 +88,7 @@ extension CallStore {
         return .current(version: version)
     }
 
-    private static func compare(present: [AppliedMigration], with migrations: [Schemas.Migration]) throws {
+    static func compare(present: [AppliedMigration], with migrations: [Schemas.Migration]) throws {
         for (entry, migration) in zip(present, migrations) where entry != Self.entry(for: migration) {
             throw StoreError(
                 code: .schemaMismatch,
@@ -119,7 +110,7 @@ extension CallStore {
             + " here \(ours.number) \(ours.name) (sha256 \(ours.checksum.prefix(12))…)"
     }
 
-    private static func entry(for migration: Schemas.Migration) -> AppliedMigration {
+    static func entry(for migration: Schemas.Migration) -> AppliedMigration {
         let digest = SHA256.hash(data: Data(migration.sql.utf8))
         let hex = digest.map { byte in
             (byte < 16 ? "0" : "") + String(byte, radix: 16)
@@ -127,7 +118,7 @@ extension CallStore {
         return AppliedMigration(number: migration.number, name: migration.name, checksum: hex.joined())
     }
 
-    private static func decodeMigration(_ row: PostgresRow) throws -> AppliedMigration {
+    static func decodeMigration(_ row: PostgresRow) throws -> AppliedMigration {
         AppliedMigration(
             number: try row.decode(Int.self, at: 0),
             name: try row.decode(String.self, at: 1),
@@ -135,13 +126,7 @@ extension CallStore {
         )
     }
 
-    /// The key is arbitrary and must never change: it is what two migrating processes have in common.
-    private static let migrationLock = PostgresStatement(
-        "select pg_advisory_xact_lock(7226451990431)",
-        prepared: false
-    )
-
-    private static let migrationTable = """
+    static let migrationTable = """
         create table if not exists schema_migrations (
             number bigint primary key,
             name text not null,
@@ -155,12 +140,12 @@ extension CallStore {
         prepared: false
     )
 
-    private static let appliedMigrations = PostgresStatement(
+    static let appliedMigrations = PostgresStatement(
         "select number, name, checksum from schema_migrations order by number",
         prepared: false
     )
 
-    private static let rememberMigration = PostgresStatement(
+    static let rememberMigration = PostgresStatement(
         "insert into schema_migrations (number, name, checksum) values ($1, $2, $3)",
         prepared: false
     )

@@ -85,6 +85,33 @@ public final class PostgresClient: Sendable {
         }
     }
 
+    /// Lends a connection for work that takes the time that it takes: without any of the server's or the client's time-outs
+    /// for statements and locks. It is closed afterwards, with all that was set on it.
+    /// - Parameter body: Uses it.
+    /// - Returns: What `body` returns.
+    /// - Throws: ``PostgresError``, and what `body` throws.
+    @discardableResult
+    public func withPatientConnection<R: Sendable>(_ body: (PostgresConnection) async throws -> R) async throws -> R {
+        let worker = try await self.pool.acquire()
+        let connection = PostgresConnection(worker: worker, pool: self.pool, timeout: nil)
+        worker.retire()
+        defer { self.release(connection, worker) }
+        _ = try await connection.run([try BoundStatement(Self.patience, [])])
+        return try await body(connection)
+    }
+
+    /// Not every server has all of them. That the client is gone is to be noticed soon, for it may hold locks.
+    private static let patience = PostgresStatement(
+        """
+        select set_config(name, case name when 'client_connection_check_interval' then '1s' else '0' end, false)
+        from pg_settings
+        where name in (
+            'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout',
+            'transaction_timeout', 'client_connection_check_interval')
+        """,
+        prepared: false
+    )
+
     /// Runs a transaction: committed when `body` returns, rolled back when it throws or the task is cancelled.
     /// - Parameters:
     ///   - isolation: The isolation level.

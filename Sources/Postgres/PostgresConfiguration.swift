@@ -106,8 +106,8 @@ public struct PostgresConfiguration: Sendable {
         "default_transaction_deferrable": "off",
     ]
 
-    /// All settings of a session. They are set after connecting: a pooler such as PgBouncer takes no others at the start.
-    /// - Parameter version: The server's, as libpq has it.
+    /// All settings of a session of a server of this version (as libpq has it). They are set after connecting: a pooler such
+    /// as PgBouncer takes none of them at the start.
     func settings(version: Int32) -> [(name: String, value: String)] {
         var settings = Self.sessionDefaults
         // A statement whose client has died would hold its locks to its end.

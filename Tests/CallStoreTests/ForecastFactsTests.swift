@@ -4,6 +4,7 @@
 import CallModel
 import CallStore
 import Foundation
+import Postgres
 import TestSupport
 import Testing
 
@@ -106,6 +107,25 @@ struct ForecastFactsTests {
                 _ = try await scratch.store.forecastFacts(campaign: "nowhere")
             }
             #expect(error?.code == .notFound)
+        }
+    }
+
+    @Test("blocked dates are read as they are, whatever the database takes dates to look like")
+    func dateStyle() async throws {
+        try await Scratch.run { scratch in
+            _ = try await Fixtures.runningCampaign(in: scratch.store, contacts: 1)
+            let day = try await scratch.value("select (current_date + 7)::text", as: String.self)
+            try await scratch.store.setBlocked(true, dates: [day], campaign: "test")
+            let name = try await scratch.value("select current_database()::text", as: String.self)
+            try await scratch.execute("alter database \(name) set DateStyle = 'German'")
+            let client = PostgresClient(
+                configuration: try PostgresConfiguration(uri: scratch.databaseURL),
+                logger: scratch.logger
+            )
+            let store = CallStore(client: client, logger: scratch.logger)
+            #expect(try await store.blockedDates(campaign: "test") == [day])
+            #expect(try await store.forecastFacts(campaign: "test").blockedDates == [day])
+            await client.close()
         }
     }
 }

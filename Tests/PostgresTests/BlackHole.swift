@@ -22,6 +22,7 @@ final class BlackHole {
     ///   - kind: What it does.
     ///   - address: Where, of loopback.
     ///   - port: Which port; 0 for any.
+    /// - Throws: `NoSocket`.
     init(_ kind: Kind, address: String = "127.0.0.1", port: Int = 0) throws {
         var hints = addrinfo()
         hints.ai_flags = AI_NUMERICHOST

@@ -42,6 +42,26 @@ struct FaultTests {
         }
     }
 
+    @Test("connections that die while nobody uses them are noticed, and cost no statement")
+    func idleDeaths() async throws {
+        try await withClient { client in
+            let marker = uniqueName("app")
+            try await withClient({ $0.applicationName = marker }) { victim in
+                try await victim.withConnection { _ in
+                    try await victim.withConnection { _ in try await victim.execute("select 1") }
+                }
+                #expect(victim.statistics.idle == 3)
+                let kill = PostgresStatement(
+                    "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1"
+                )
+                #expect(try await client.execute(kill, [marker]).count == 3)
+                try await eventually("they are noticed") { victim.statistics.open == 0 }
+                for _ in 0..<5 { try await victim.execute("select 1") }
+                #expect(victim.statistics.open == 1)
+            }
+        }
+    }
+
     @Test("callers outlast a restart of the server")
     func restart() async throws {
         try await PrivateServer.with { server in

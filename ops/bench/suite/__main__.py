@@ -15,7 +15,7 @@ from .machine import client_versions, machine
 from .report import Report
 from .stack import Stack
 
-NAMES = ["limit", "life", "http", "held", "claim", "latency", "data", "clients", "peer"]
+NAMES = ["limit", "life", "http", "held", "claim", "latency", "data", "upgrade", "clients", "peer"]
 
 
 def main() -> int:
@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes and one run: shows that it works, no more")
     parser.add_argument("--json", type=pathlib.Path, help="where the figures go; .local/bench/NAME-DATE.json")
     parser.add_argument("--compare", type=pathlib.Path, metavar="OLD.json", help="print ratios to an earlier run")
-    parser.add_argument("--sizes", help="numbers of contacts for claim and data, such as 10000,1000000,10000000")
+    parser.add_argument("--sizes", help="numbers of contacts for claim, data and upgrade, such as 10000,1000000,10000000")
     parser.add_argument("--list", action="store_true", help="what there is")
     arguments = parser.parse_args()
     modules = {name: importlib.import_module(f".{name}", __package__) for name in NAMES if exists(name)}
