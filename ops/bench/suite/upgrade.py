@@ -21,7 +21,7 @@ update contacts set state = 'in_progress', prior_state = 'pending', call_id = uu
     lease_until = now() + interval '5 minutes'
 where id = any (array(
     select id from contacts
-    where stratum_id = (select min(id::text)::uuid from campaign_strata) and state = 'pending' and next_attempt_at <= now()
+    where stratum_id = (select min(id) from campaign_strata) and state = 'pending' and next_attempt_at <= now()
     order by next_attempt_at limit 20 for no key update skip locked));
 """
 RECORD = """
@@ -50,6 +50,7 @@ class Role(threading.Thread):
         self.longest = 0.0
         self.done = 0
         self.failed = 0
+        self.fault = ""
         self.process = subprocess.Popen(
             ["psql", "-X", "-q", "-A", "-t", "-h", str(url.hostname), "-p", str(url.port), "-U", str(url.username),
              "-d", url.path[1:]],
@@ -76,10 +77,11 @@ class Role(threading.Thread):
             lines = self.ask(self.statement)
             now = time.monotonic()
             self.longest = max(self.longest, now - last)
-            if any(line.startswith("ERROR") for line in lines):
+            if errors := [line for line in lines if line.startswith("ERROR")]:
                 self.failed += 1
-                if not any("statement timeout" in line for line in lines):
-                    progress(f"upgrade: a role: {lines[0]}")
+                if "statement timeout" not in errors[0] and "deadlock" not in errors[0]:
+                    self.fault = errors[0]
+                    return
             else:
                 self.done += 1
                 last = now
@@ -152,7 +154,7 @@ def once(bench: Bench, size: int) -> None:
     try:
         for role in roles.values():
             role.start()
-        while not all(role.done for role in roles.values()):
+        while not all(role.done or role.fault for role in roles.values()):
             time.sleep(0.1)
         for role in roles.values():
             role.longest = 0
@@ -165,11 +167,13 @@ def once(bench: Bench, size: int) -> None:
     finally:
         for role in roles.values():
             role.end()
+    if fault := next((role.fault for role in roles.values() if role.fault), None):
+        raise BenchError(f"a role: {fault}")
     if process.returncode != 0:
         raise BenchError(f"migrate has ended with {process.returncode}")
     version = int(bench.stack.sql("select max(number) from schema_migrations"))
-    if version <= FORMER or any(not role.done for role in roles.values()):
-        raise BenchError("nothing was migrated, or no role was at work")
+    if version <= FORMER:
+        raise BenchError("nothing was migrated")
     name = f"upgrade.{size}"
     bench.report.add(f"{name}_seconds", seconds, "s")
     for line in process.stdout.splitlines():
@@ -177,4 +181,4 @@ def once(bench: Bench, size: int) -> None:
             bench.report.add(f"{name}_migration_{match[1]}", int(match[2] or 0) * 60 + float(match[3]), "s")
     for kind, role in roles.items():
         bench.report.add(f"{name}_longest_wait_of_a_{kind}", role.longest, "s")
-        bench.report.add(f"{name}_{kind}s_that_timed_out", role.failed, "times")
+        bench.report.add(f"{name}_{kind}s_ended_by_the_server", role.failed, "times")
