@@ -115,6 +115,7 @@ struct MigrationRun: Sendable {
     ///   - title: What it is called.
     ///   - isBegun: Whether its beginning is told.
     ///   - body: What it does.
+    /// - Throws: What `body` throws, but for locks and deadlocks.
     func transaction(
         _ title: String,
         isBegun: Bool = true,
