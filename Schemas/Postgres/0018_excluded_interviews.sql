@@ -1,5 +1,8 @@
 -- Who gave an interview in a call during which they were excluded, few ever: their interviews count for the quota. In a
--- migration of its own, because it reads the table once, and nobody shall wait for the locks of the next one meanwhile.
--- Forward-only. Runs inside one transaction.
+-- migration of its own, because it reads the table, beside the running roles.
+-- Forward-only.
 
-create index contacts_excluded_interviewed on contacts (stratum_id) where state = 'excluded' and disposition <= 1;
+-- @alone forget an index that was not finished
+drop index concurrently if exists contacts_excluded_interviewed
+-- @alone index them
+create index concurrently contacts_excluded_interviewed on contacts (stratum_id) where state = 'excluded' and disposition <= 1
