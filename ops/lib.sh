@@ -231,6 +231,38 @@ end_background() {
 
 # A run of the tests is named after its process: what its stacks and folders are called begins with that.
 
+# processes_of RUN: those that were started with its name in their environment, but for this one.
+processes_of() {
+    local entry pid
+    for entry in /proc/[0-9]*; do
+        pid=${entry#/proc/}
+        if [[ $pid != "$$" && $pid != "$BASHPID" ]] && grep -qsxzF "TEST_RUN=$1" "$entry/environ" && is_alive "$pid"; then
+            echo "$pid"
+        fi
+    done
+}
+
+# end_run RUN: `swift test` leaves the process of the tests behind when it is told to end.
+end_run() {
+    local pids=()
+    mapfile -t pids < <(processes_of "$1")
+    if ((${#pids[@]} > 0)); then
+        kill -KILL "${pids[@]}" 2>/dev/null || true
+        wait_until_gone 10 "${pids[@]}" || true
+    fi
+    sweep "$1"
+}
+
+# watch_run RUN PID: for the background; ends the run when that process has ended, however it did.
+watch_run() {
+    # shellcheck disable=SC2016  # the inner shell expands
+    setsid bash -c 'source "$1/ops/lib.sh"
+        began=$(began_at "$3") || began=
+        while [[ -n $began && $(began_at "$3") == "$began" ]] && is_alive "$3"; do sleep 1; done
+        end_run "$2"' watch "$root" "$1" "$2" </dev/null >/dev/null 2>&1 8<&- &
+    disown
+}
+
 # sweep RUN: takes down its stacks and removes its folder of temporary files.
 sweep() {
     local stack

@@ -20,7 +20,7 @@ enum Fixture {
         baseURL: String = "https://api.twilio.com",
         callbackBaseURL: String = "https://calls.example.org",
         previousAuthToken: String? = nil,
-        requestTimeout: Duration = .seconds(10)
+        requestTimeout: Duration = .seconds(120)
     ) throws -> TwilioConfiguration {
         try TwilioConfiguration(
             accountSID: Self.accountSID,
@@ -76,7 +76,7 @@ enum Fixture {
     static func withProvider<Result: Sendable>(
         baseURL: String,
         callbackBaseURL: String = "https://calls.example.org",
-        requestTimeout: Duration = .seconds(10),
+        requestTimeout: Duration = .seconds(120),
         _ body: (TwilioProvider) async throws -> Result
     ) async throws -> Result {
         let client = HTTPClient(
@@ -106,7 +106,7 @@ enum Fixture {
     /// The error of placing a call at a provider that reacts like this.
     static func failureOfPlacing(
         _ reaction: StubProvider.Reaction,
-        requestTimeout: Duration = .seconds(10)
+        requestTimeout: Duration = .seconds(120)
     ) async throws -> TelephonyError {
         try await StubProvider.run(script: { _ in reaction }) { stub in
             try await Self.withProvider(baseURL: stub.url, requestTimeout: requestTimeout) { provider in

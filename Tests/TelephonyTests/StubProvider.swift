@@ -47,7 +47,7 @@ final class StubProvider: Sendable {
         var patience: Duration {
             switch self {
             case .silence, .headOnly: .seconds(2)
-            default: .seconds(30)
+            default: .seconds(120)
             }
         }
 
