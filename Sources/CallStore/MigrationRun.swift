@@ -38,14 +38,26 @@ struct MigrationRun: Sendable {
 
     /// The migrations that were applied now.
     func run(_ migrations: [Schemas.Migration]) async throws -> [CallStore.AppliedMigration] {
-        try await self.watched { glance in
-            if glance.isReport { self.report(.waitsForAnother(holder: glance.holder, since: glance.since)) }
-        } _: {
-            try await self.connection.execute(Self.lock)
-        }
+        try await self.waitForOthers()
         let applied = try await self.runLocked(migrations)
         try await self.connection.execute(Self.unlock)
         return applied
+    }
+
+    /// Asks again and again: a statement that waits would keep its snapshot, and an index that is made concurrently by the
+    /// one that is waited for would wait for that.
+    private func waitForOthers() async throws {
+        let start = ContinuousClock.now
+        var nextReport = start
+        while try await self.connection.execute(Self.tryLock).first?.decode(Bool.self, at: 0) != true {
+            if nextReport <= .now {
+                let row = try await self.connection.execute(Self.lockHolder).first
+                let holder = try row?.decode(String.self, at: 0) ?? ""
+                self.report(.waitsForAnother(holder: holder, since: .now - start))
+                nextReport = .now + Self.glance * Self.glancesBetweenReports
+            }
+            try await Task.sleep(for: Self.glance / 5)
+        }
     }
 
     private func runLocked(_ migrations: [Schemas.Migration]) async throws -> [CallStore.AppliedMigration] {
@@ -74,33 +86,58 @@ struct MigrationRun: Sendable {
         }
         let steps = MigrationSteps(run: self, entry: entry)
         var state = try await steps.load()
-        for (index, step) in script.steps.enumerated().dropFirst(state.done) {
-            let label = step.label.isEmpty ? "step \(index + 1)" : step.label
-            let title = "\(name), \(index + 1) of \(script.steps.count): \(label)"
+        var index = state.done
+        var tries = 0
+        while index < script.steps.count {
+            let step = script.steps[index]
+            let next = index + 1
+            let label = step.label.isEmpty ? "step \(next)" : step.label
+            let title = "\(name), \(next) of \(script.steps.count): \(label)"
             switch step.kind {
             case .transaction:
                 try await self.transaction(title) {
                     try await self.connection.executeScript(step.sql)
-                    try await steps.save(MigrationSteps.State(done: index + 1))
+                    try await steps.save(MigrationSteps.State(done: next))
                 }
             case .batches(let table, let key):
                 let table = try await BatchedTable(name: table, key: key, connection: self.connection)
                 try await steps.runBatches(title, step.sql, table, MigrationSteps.State(done: index, of: state))
             case .alone:
-                self.report(.begins(title))
-                try await self.watched { glance in
-                    if glance.isReport { self.report(.works(title, since: glance.since, waitsFor: glance.holder)) }
-                } _: {
-                    try await self.connection.executeScript(step.sql)
+                do {
+                    try await self.alone(title, step.sql)
+                } catch let error as PostgresError where Self.isPassing(error) {
+                    tries += 1
+                    try await self.pause(title, holder: "", tries: tries)
+                    index = script.startOfRepetition(index)
+                    continue
                 }
             }
-            state = MigrationSteps.State(done: index + 1)
+            index = next
+            // Steps that can only be repeated together are remembered together.
+            guard script.startOfRepetition(index) == index else { continue }
+            state = MigrationSteps.State(done: index)
             try await steps.save(state)
         }
         try await self.transaction(name, isBegun: false) {
             try await self.remember(entry)
             try await steps.forget()
         }
+    }
+
+    private func alone(_ title: String, _ sql: String) async throws {
+        self.report(.begins(title))
+        try await self.watched { glance in
+            if glance.isReport { self.report(.works(title, since: glance.since, waitsFor: glance.holder)) }
+        } _: {
+            try await self.connection.executeScript(sql)
+        }
+    }
+
+    /// Before something is tried again.
+    private func pause(_ title: String, holder: String, tries: Int) async throws {
+        let pause = min(Self.longestPause, .seconds(1 << min(tries - 1, 5)))
+        self.report(.triesAgain(title, holder: holder, tries: tries, pause: pause))
+        try await Task.sleep(for: pause)
     }
 
     private func remember(_ entry: CallStore.AppliedMigration) async throws {
@@ -138,10 +175,7 @@ struct MigrationRun: Sendable {
             } catch let error as PostgresError where Self.isPassing(error) {
                 try await self.connection.executeScript("rollback")
                 tries += 1
-                let pause = min(Self.longestPause, .seconds(1 << min(tries - 1, 5)))
-                let holder = lastHolder.withLockedValue { $0 }
-                self.report(.triesAgain(title, holder: holder, tries: tries, pause: pause))
-                try await Task.sleep(for: pause)
+                try await self.pause(title, holder: lastHolder.withLockedValue { $0 }, tries: tries)
             }
         }
     }
@@ -182,17 +216,29 @@ struct MigrationRun: Sendable {
     }
 
     /// The key is arbitrary and must never change: it is what two migrating processes have in common.
-    private static let lock = PostgresStatement("select pg_advisory_lock(7226451990431)", prepared: false)
+    private static let tryLock = PostgresStatement("select pg_try_advisory_lock(7226451990431)", prepared: false)
     private static let unlock = PostgresStatement("select pg_advisory_unlock(7226451990431)", prepared: false)
     private static let begin = "begin; set local lock_timeout = \(lockTimeout / .milliseconds(1))"
     private static let backendStatement = PostgresStatement("select pg_backend_pid()::bigint", prepared: false)
 
-    private static let holders = PostgresStatement(
+    private static let lockHolder = PostgresStatement(
         """
-        select coalesce(string_agg(distinct format('process %s, %s', pid, coalesce(nullif(application_name, ''), '?')), '; '), '')
-        from pg_stat_activity
-        where pid = any (pg_blocking_pids($1::int))
+        select \(names)
+        from pg_stat_activity a
+        join pg_locks l on l.pid = a.pid and l.locktype = 'advisory' and l.granted and l.objsubid = 1
+            and l.classid::bigint << 32 | l.objid::bigint = 7226451990431
+        where l.database = (select oid from pg_database where datname = current_database())
         """,
         prepared: false
     )
+
+    private static let holders = PostgresStatement(
+        "select \(names) from pg_stat_activity a where a.pid = any (pg_blocking_pids($1::int))",
+        prepared: false
+    )
+
+    private static let names = """
+        coalesce(string_agg(
+            distinct format('process %s, %s', a.pid, coalesce(nullif(a.application_name, ''), '?')), '; '), '')
+        """
 }

@@ -61,6 +61,15 @@ struct MigrationScript: Sendable {
         self.steps = steps
     }
 
+    /// Where to begin again before this step: statements that run alone and follow each other are repeated together, so that
+    /// the first can clear up what is left of the second.
+    func startOfRepetition(_ index: Int) -> Int {
+        guard index < self.steps.count, self.steps[index].kind == .alone else { return index }
+        var start = index
+        while start > 0, self.steps[start - 1].kind == .alone { start -= 1 }
+        return start
+    }
+
     private static func mark(_ text: Substring) -> (kind: Kind, label: String)? {
         let words = text.split(separator: " ", maxSplits: 1)
         let rest = words.count > 1 ? String(words[1]) : ""

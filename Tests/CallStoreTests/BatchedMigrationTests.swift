@@ -148,6 +148,32 @@ struct BatchedMigrationTests {
         }
     }
 
+    @Test("statements that run alone are repeated together, so that the first clears up behind the second")
+    func alone() async throws {
+        try await Scratch.run { scratch in
+            try await scratch.execute("create table things (id bigint primary key, n int)")
+            try await scratch.execute("insert into things select n, 1 from generate_series(1, 10) n")
+            let script = Self.migration(
+                """
+                -- @transaction before
+                create table once (v int);
+                -- @alone clear up
+                drop index concurrently if exists things_n
+                -- @alone index
+                create unique index concurrently things_n on things (n)
+                """
+            )
+            let error = await #expect(throws: PostgresError.self) { try await scratch.store.migrate(script) }
+            #expect(error?.sqlState == "23505")
+            // Left behind, invalid.
+            #expect(try await scratch.value("select to_regclass('things_n') is not null", as: Bool.self))
+            try await scratch.execute("update things set n = id")
+            #expect(try await scratch.store.migrate(script).count == 1)
+            let isValid = "select indisvalid from pg_index where indexrelid = 'things_n'::regclass"
+            #expect(try await scratch.value(isValid, as: Bool.self))
+        }
+    }
+
     @Test(
         "a mark that is none is refused before anything is done",
         arguments: [
