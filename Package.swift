@@ -54,7 +54,8 @@ let package = Package(
         .library(
             name: "Roles",
             targets: [
-                "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Observability", "Postgres", "Recording", "Selection",
+                "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Observability", "Postgres", "Recording",
+                "Selection",
                 "Telephony",
             ]
         ),
@@ -115,6 +116,9 @@ let package = Package(
                 .embedInCode("Postgres/0017_calls_in_the_cap.sql"),
                 .embedInCode("Postgres/0018_excluded_interviews.sql"),
                 .embedInCode("Postgres/0019_rules_at_dial.sql"),
+                .embedInCode("Postgres/0020_words_of_persons.sql"),
+                .embedInCode("Postgres/0021_number_changes.sql"),
+                .embedInCode("Numbers/changes-since.json"),
                 .embedInCode("Messages/dial-request.v1.json"),
                 .embedInCode("Messages/call-event.v1.json"),
                 .embedInCode("Messages/survey-event.v1.json"),
@@ -136,32 +140,48 @@ let package = Package(
         module("CallModel", []),
         module("ContactFiles", ["CallModel", "CIcal"]),
         module("Forecasting", ["CallModel"]),
-        module("PhoneNumbers", ["CallModel", "CPhoneNumber"]),
+        module("PhoneNumbers", ["CallModel", "CPhoneNumber", "Schemas"]),
         module("CallStore", ["CallModel", "Postgres", "Schemas", logging, locks, crypto]),
         module("CallQueues", ["AMQP", "CallModel", logging, tracing]),
         module("Telephony", ["CallModel", logging, httpClient, nioCore, nioHTTP1, crypto]),
         module("Observability", [logging, metrics, tracing, hummingbird, lifecycle, locks]),
         module(
             "Selection",
-            ["CallModel", "CallStore", "CallQueues", "AMQP", "Observability", logging, metrics, tracing, lifecycle, locks]
+            [
+                "CallModel", "CallStore", "CallQueues", "AMQP", "Observability", logging, metrics, tracing, lifecycle,
+                locks,
+            ]
         ),
         module(
             "Dialing",
-            ["CallModel", "CallStore", "CallQueues", "AMQP", "Telephony", "Observability", logging, metrics, tracing, lifecycle, locks, collections]
+            [
+                "CallModel", "CallStore", "CallQueues", "AMQP", "Telephony", "Observability", logging, metrics, tracing,
+                lifecycle, locks, collections,
+            ]
         ),
         module(
             "Recording",
-            ["CallModel", "CallStore", "CallQueues", "AMQP", "Observability", "Postgres", logging, metrics, tracing, lifecycle, locks, collections]
+            [
+                "CallModel", "CallStore", "CallQueues", "AMQP", "Observability", "Postgres", logging, metrics, tracing,
+                lifecycle, locks, collections,
+            ]
         ),
         module(
             "Webhooks",
-            ["CallModel", "CallQueues", "AMQP", "Telephony", "Observability", logging, metrics, tracing, lifecycle, locks, hummingbird, httpTypes, nioCore]
+            [
+                "CallModel", "CallQueues", "AMQP", "Telephony", "Observability", logging, metrics, tracing, lifecycle,
+                locks, hummingbird, httpTypes, nioCore,
+            ]
         ),
-        module("ProviderSimulator", [logging, heap, hummingbird, httpTypes, httpClient, nioCore, nioHTTP1, crypto, lifecycle]),
+        module(
+            "ProviderSimulator",
+            [logging, heap, hummingbird, httpTypes, httpClient, nioCore, nioHTTP1, crypto, lifecycle]
+        ),
         .executableTarget(
             name: "CallScheduler",
             dependencies: [
-                "AMQP", "CallModel", "CallQueues", "CallStore", "ContactFiles", "Dialing", "Forecasting", "Observability", "PhoneNumbers",
+                "AMQP", "CallModel", "CallQueues", "CallStore", "ContactFiles", "Dialing", "Forecasting",
+                "Observability", "PhoneNumbers",
                 "Postgres", "ProviderSimulator", "Recording", "Selection", "Telephony", "Webhooks",
                 arguments, crypto, httpClient, nioCore, lifecycle, locks, logging, metrics, tracing, unixSignals,
             ],
@@ -179,24 +199,33 @@ let package = Package(
         ),
         tests("PostgresTests", ["Postgres", "TestBasics", logging, locks]),
         tests("AMQPTests", ["AMQP", "TestBasics", logging, httpClient, nioCore, nioHTTP1]),
-        tests("TelephonyTests", ["CallModel", "Telephony", "TestBasics", httpClient, nioCore, nioPosix, locks, logging, crypto]),
+        tests(
+            "TelephonyTests",
+            ["CallModel", "Telephony", "TestBasics", httpClient, nioCore, nioPosix, locks, logging, crypto]
+        ),
         tests("CallModelTests", ["CallModel", "Schemas", "TestBasics"]),
         tests("ContactFilesTests", ["ContactFiles", "TestBasics"]),
         tests("ForecastingTests", ["CallModel", "Forecasting", "TestBasics"]),
         tests("PhoneNumbersTests", ["CallModel", "CPhoneNumber", "PhoneNumbers", "TestBasics"]),
-        tests("CallStoreTests", ["CallModel", "CallStore", "Postgres", "Schemas", "TestBasics", "TestSupport", logging]),
+        tests(
+            "CallStoreTests",
+            ["CallModel", "CallStore", "Postgres", "Schemas", "TestBasics", "TestSupport", logging]
+        ),
         tests(
             "RoleTests",
             [
-                "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Postgres", "Recording", "Observability", "Schemas",
-                "Selection", "Telephony", "TestBasics", "TestSupport", "Webhooks", hummingbird, hummingbirdTesting, httpTypes, inMemoryTracing, lifecycle, locks, logging, tracing,
+                "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Postgres", "Recording", "Observability",
+                "Schemas",
+                "Selection", "Telephony", "TestBasics", "TestSupport", "Webhooks", hummingbird, hummingbirdTesting,
+                httpTypes, inMemoryTracing, lifecycle, locks, logging, tracing,
             ]
         ),
         tests("ProviderSimulatorTests", ["ProviderSimulator", "TestBasics", httpClient, nioCore, nioHTTP1, logging]),
         tests(
             "PipelineTests",
             [
-                "AMQP", "CallModel", "CallQueues", "CallStore", "Observability", "ProviderSimulator", "TestBasics", "TestSupport", httpClient,
+                "AMQP", "CallModel", "CallQueues", "CallStore", "Observability", "ProviderSimulator", "TestBasics",
+                "TestSupport", httpClient,
                 logging, metrics, nioCore, nioHTTP1,
             ]
         ),

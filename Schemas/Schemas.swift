@@ -118,6 +118,16 @@ public enum Schemas {
                 name: "rules_at_dial",
                 sql: Self.text(PackageResources._019_rules_at_dial_sql)
             ),
+            Migration(
+                number: 20,
+                name: "words_of_persons",
+                sql: Self.text(PackageResources._020_words_of_persons_sql)
+            ),
+            Migration(
+                number: 21,
+                name: "number_changes",
+                sql: Self.text(PackageResources._021_number_changes_sql)
+            ),
         ]
     }
 
@@ -147,6 +157,9 @@ public enum Schemas {
 
     /// The JSON Schema of a policy.
     public static var policySchema: String { Self.text(PackageResources.policy_v1_schema_json) }
+
+    /// What has changed in number plans since the tables of libphonenumber, JSON.
+    public static var numberChanges: String { Self.text(PackageResources.changes_since_json) }
 
     private static func text(_ bytes: [UInt8]) -> String {
         String(decoding: bytes, as: UTF8.self)

@@ -60,8 +60,10 @@ bool is_valid(const PhoneNumber &number, std::string *region) {
         *region = code.main_region;
         return false;
     }
-    // Of a shared code, the library finds the main region by nothing but the number's validity there.
-    if (code.is_shared && *region == code.main_region) return true;
+    // In North America the library finds the main region by nothing but the number's validity there; elsewhere it may have
+    // gone by the first digits alone.
+    constexpr int north_america = 1;
+    if (number.country_code() == north_america && *region == code.main_region) return true;
     return lib.util->IsValidNumberForRegion(number, *region);
 }
 
@@ -174,6 +176,28 @@ size_t cphone_regions(char (*regions)[4], size_t capacity) {
             count++;
         }
         return count;
+    } catch (...) {
+        return 0;
+    }
+}
+
+int cphone_country_code(const char *region) {
+    try {
+        return library().util->GetCountryCodeForRegion(region);
+    } catch (...) {
+        return 0;
+    }
+}
+
+int cphone_has_trunk_zero(const char *e164) {
+    try {
+        const Util *util = library().util;
+        PhoneNumber number;
+        std::string national;
+        if (util->Parse(e164, "ZZ", &number) != Util::NO_PARSING_ERROR || number.italian_leading_zero()) return 0;
+        util->Format(number, Util::NATIONAL, &national);
+        const size_t first = national.find_first_of("0123456789");
+        return first != std::string::npos && national[first] == '0' ? 1 : 0;
     } catch (...) {
         return 0;
     }

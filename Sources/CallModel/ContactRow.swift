@@ -28,8 +28,8 @@ public struct ContactColumns: Sendable {
         public var email: String?
         /// The language to interview in.
         public var language: String?
-        /// Whether consent is on record.
-        public var hasPriorConsent = false
+        /// Whether consent is on record; nil when nothing is said about it.
+        public var hasPriorConsent: Bool?
         /// Whether the contact must not be called.
         public var doNotCall = false
         /// The IANA zone.
@@ -41,79 +41,25 @@ public struct ContactColumns: Sendable {
     }
 
     /// Why a header or a row cannot be used.
-    public struct Fault: Error, Sendable, Equatable, CustomStringConvertible {
-        /// The reason; names the column.
-        public let reason: String
-        /// The reason.
-        public var description: String { self.reason }
+    public typealias Fault = RowFault
 
-        /// Creates a fault.
-        /// - Parameter reason: The reason; names the column.
-        public init(reason: String) {
-            self.reason = reason
-        }
-    }
-
-    /// A nil column is left out.
-    private let columns: [Column?]
+    private let columns: FileColumns<Column>
 
     /// Reads the header.
     /// - Parameters:
     ///   - header: The names of the file's columns, in any case.
     ///   - map: Which of the file's names stands for which of ``names``.
     ///   - ignoresOthers: Whether to leave out columns that are not understood.
-    /// - Throws: ``Fault`` when a column is unknown, there twice, or `phone_number` is missing.
+    /// - Throws: ``RowFault`` when a column is unknown, there twice, or `phone_number` is missing.
     public init(header: [String], map: [String: String] = [:], ignoresOthers: Bool = false) throws(Fault) {
-        let header = header.map(\.trimmed)
-        let known = Self.names.joined(separator: ", ")
-        var renamed: [String: Column] = [:]
-        for (name, other) in map.sorted(by: { $0.key < $1.key }) {
-            guard let column = Column(rawValue: name) else {
-                throw Fault(reason: "--map \(name)=\(other): there is no column '\(name)'; known are \(known)")
-            }
-            guard header.contains(where: { $0.lowercased() == other.trimmed.lowercased() }) else {
-                let found = header.joined(separator: ", ")
-                throw Fault(reason: "--map \(name)=\(other): the header has no column '\(other)'; it has \(found)")
-            }
-            renamed[other.trimmed.lowercased()] = column
-        }
-        var columns: [Column?] = []
-        for name in header {
-            let column = renamed[name.lowercased()] ?? Column(rawValue: name.lowercased())
-            if let column, columns.contains(column) {
-                throw Fault(reason: "the header has the column '\(column.rawValue)' twice")
-            }
-            columns.append(column)
-        }
-        let hasNumber = columns.contains(.phoneNumber)
-        if !ignoresOthers || !hasNumber, let index = columns.firstIndex(of: nil) {
-            let other = header[index]
-            let ours = hasNumber ? "COLUMN" : Column.phoneNumber.rawValue
-            throw Fault(
-                reason: "the header has an unknown column '\(other)'; known are \(known); "
-                    + (hasNumber ? "" : "phone_number is missing: ")
-                    + "--map '\(ours)=\(other)' says what it is, --ignore-other-columns leaves it out"
-            )
-        }
-        guard hasNumber else {
-            throw Fault(reason: "the header has no column phone_number; known are \(known)")
-        }
-        self.columns = columns
+        self.columns = try FileColumns(header: header, needed: .phoneNumber, map: map, ignoresOthers: ignoresOthers)
     }
 
     /// Reads one record.
-    /// - Throws: ``Fault`` with the reason for the rejects file.
+    /// - Throws: ``RowFault`` with the reason for the rejects file.
     public func row(_ fields: [String]) throws(Fault) -> Row {
-        guard fields.count == self.columns.count else {
-            throw Fault(reason: "has \(fields.count) fields, the header has \(self.columns.count)")
-        }
         var row = Row()
-        for (column, field) in zip(self.columns, fields) {
-            guard let column else { continue }
-            let value = field.trimmed
-            guard !value.utf8.contains(0) else { throw Fault(reason: "\(column.rawValue) holds a zero byte") }
-            guard value.utf8.count <= 320 else { throw Fault(reason: "\(column.rawValue) is longer than 320 bytes") }
-            if value.isEmpty { continue }
+        try self.columns.read(fields) { column, value throws(Fault) in
             switch column {
             case .externalID: row.externalID = value
             case .phoneNumber: row.phoneNumber = value
@@ -157,20 +103,5 @@ public struct ContactColumns: Sendable {
             throw Fault(reason: "cell may hold letters, digits, spaces and -_./ only")
         }
         return text
-    }
-}
-
-extension String {
-    fileprivate var trimmed: String {
-        // The common case: begins and ends with an ASCII character that is no white space.
-        if let first = self.utf8.first, let last = self.utf8.last, (0x21...0x7E).contains(first),
-            (0x21...0x7E).contains(last)
-        {
-            return self
-        }
-        var text = self[...]
-        while let first = text.first, first.isWhitespace { text.removeFirst() }
-        while let last = text.last, last.isWhitespace { text.removeLast() }
-        return String(text)
     }
 }

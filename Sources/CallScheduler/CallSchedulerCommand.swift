@@ -32,7 +32,7 @@ struct CallSchedulerCommand: AsyncParsableCommand {
                 subcommands: [
                     MigrateCommand.self, DoctorCommand.self, AuditCommand.self, RecoverCommand.self,
                     RetentionCommand.self,
-                    ProviderSimulatorCommand.self, VerifyLedgerCommand.self,
+                    NumbersCommand.self, ProviderSimulatorCommand.self, VerifyLedgerCommand.self,
                 ]
             ),
         ]

@@ -156,7 +156,7 @@ struct CampaignCommand: ParsableCommand {
             }
             if let callerId = self.callerId {
                 do {
-                    settings.callerID = try PhoneNumber(callerId)
+                    settings.callerID = try NumberOptions.callerID(callerId)
                 } catch {
                     faults.append("caller-id: \(error.reason)")
                 }

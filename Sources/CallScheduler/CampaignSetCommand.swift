@@ -31,7 +31,7 @@ extension CampaignCommand {
             var faults: [String] = []
             var changes = CallStore.CampaignChanges()
             changes.answerURL = self.answerUrl
-            do { changes.callerID = try self.callerId.map { try PhoneNumber($0) } } catch {
+            do { changes.callerID = try self.callerId.map { try NumberOptions.callerID($0) } } catch {
                 faults.append("caller-id: \(error)")
             }
             changes.endsAt = Create.date(self.endsAt, "ends-at", &faults)

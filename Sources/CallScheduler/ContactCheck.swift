@@ -18,8 +18,8 @@ struct ContactCheck: Sendable {
 
         var contacts = CallStore.StagedContacts()
         var rejected: [Rejected] = []
-        /// Persons who asked to be forgotten: counted, and written down nowhere, not even among the rejected.
-        var erased = 0
+        /// Lines whose number is in no range that is known to be assigned.
+        var unassigned: [Int] = []
         var zonesFromFile = 0
         var zonesFromNumber = 0
         var zonesFromCampaign = 0
@@ -27,7 +27,7 @@ struct ContactCheck: Sendable {
         mutating func append(_ other: Rows) {
             self.contacts.append(other.contacts)
             self.rejected += other.rejected
-            self.erased += other.erased
+            self.unassigned += other.unassigned
             self.zonesFromFile += other.zonesFromFile
             self.zonesFromNumber += other.zonesFromNumber
             self.zonesFromCampaign += other.zonesFromCampaign
@@ -39,18 +39,14 @@ struct ContactCheck: Sendable {
     /// The zones that the database knows.
     let zones: Set<String>
     let countryZones: CountryZones
-    let erased: SuppressedNumbers
 
     func rows(_ records: ArraySlice<CSVReader.Record>) -> Rows {
         var rows = Rows()
         for record in records {
             do throws(ContactColumns.Fault) {
                 if let fault = record.fault { throw ContactColumns.Fault(reason: fault) }
-                let contact = try self.contact(record.fields)
-                if self.erased.contains(contact.phoneNumber) {
-                    rows.erased += 1
-                    continue
-                }
+                let (contact, isAssigned) = try self.contact(record.fields)
+                if !isAssigned { rows.unassigned.append(record.line) }
                 switch contact.timeZoneSource {
                 case "file": rows.zonesFromFile += 1
                 case "number": rows.zonesFromNumber += 1
@@ -64,7 +60,9 @@ struct ContactCheck: Sendable {
         return rows
     }
 
-    private func contact(_ fields: [String]) throws(ContactColumns.Fault) -> CallStore.NewContact {
+    private func contact(
+        _ fields: [String]
+    ) throws(ContactColumns.Fault) -> (CallStore.NewContact, isAssigned: Bool) {
         let row = try self.columns.row(fields)
         let number: NumberPlan.Entry
         do {
@@ -80,7 +78,7 @@ struct ContactCheck: Sendable {
         if let region = row.region, candidates == nil {
             throw ContactColumns.Fault(reason: "region '\(region)' is no country that the tz database knows")
         }
-        return CallStore.NewContact(
+        let contact = CallStore.NewContact(
             externalID: row.externalID,
             phoneNumber: number.phoneNumber,
             email: row.email,
@@ -92,5 +90,6 @@ struct ContactCheck: Sendable {
             region: region,
             cell: row.cell
         )
+        return (contact, number.isAssigned)
     }
 }

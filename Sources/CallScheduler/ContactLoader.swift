@@ -16,6 +16,11 @@ struct ContactLoader {
         var present = 0
         var repeated = 0
         var erased = 0
+        var barred = 0
+        var withdrawn = 0
+        var unassigned = 0
+        /// The first few of those.
+        var unassignedLines: [Int] = []
         var rejected = 0
         var zonesFromFile = 0
         var zonesFromNumber = 0
@@ -32,8 +37,8 @@ struct ContactLoader {
     let rejectsPath: String
     private var current: CallStore.ContactImport
     private var examples: [String] = []
+    private var unassignedLines: [Int] = []
     private var bar: ProgressBar
-    private var erased = 0
 
     init(store: CallStore, file: ContactFile, rejectsPath: String, resuming current: CallStore.ContactImport) {
         self.store = store
@@ -61,7 +66,11 @@ struct ContactLoader {
             excluded: progress.excluded,
             present: progress.present,
             repeated: progress.repeated,
-            erased: self.erased,
+            erased: progress.erased,
+            barred: progress.barred,
+            withdrawn: progress.withdrawn,
+            unassigned: progress.unassigned,
+            unassignedLines: self.unassignedLines,
             rejected: progress.rejected,
             zonesFromFile: progress.zonesFromFile,
             zonesFromNumber: progress.zonesFromNumber,
@@ -97,10 +106,11 @@ struct ContactLoader {
         progress.rejectsBytes = rejects.size
         progress.read += chunk.read
         progress.rejected += chunk.rows.rejected.count
+        progress.unassigned += chunk.rows.unassigned.count
+        self.unassignedLines += chunk.rows.unassigned.prefix(Self.exampleLimit - self.unassignedLines.count)
         progress.zonesFromFile += chunk.rows.zonesFromFile
         progress.zonesFromNumber += chunk.rows.zonesFromNumber
         progress.zonesFromCampaign += chunk.rows.zonesFromCampaign
-        self.erased += chunk.rows.erased
         self.current = try await self.store.addContacts(chunk.rows.contacts, to: self.current, progress: progress)
         self.bar.show(bytes: chunk.bytesRead, rows: progress.read)
     }

@@ -16,12 +16,13 @@ struct ContactsCommand: ParsableCommand {
 
     struct Import: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Load contacts from a CSV file. Loading a file again adds nothing.",
+            abstract: "Load contacts from a CSV file. Loading a file again adds nobody.",
             discussion: """
                 The first line names the columns: phone_number, and any of external_contact_id, email, language, \
                 has_prior_consent, do_not_call, time_zone, region, cell. Rows that cannot be used are written to the \
-                rejects file with line number and reason; the others are loaded. An import that was interrupted goes \
-                on where it was when the same command is run again.
+                rejects file with line number and reason; the others are loaded. Of contacts that are there, the \
+                stricter word counts: do_not_call takes them out, has_prior_consent=false withdraws their consent. An \
+                import that was interrupted goes on where it was when the same command is run again.
                 """
         )
         @OptionGroup var common: CommonOptions
@@ -33,8 +34,8 @@ struct ContactsCommand: ParsableCommand {
             String?
 
         func run() async throws {
-            let (map, plan) = (try self.options.columns(), try self.options.plan())
-            let file = try ContactFile(path: self.file, format: try self.options.format())
+            let map = try self.options.file.columns()
+            let file = try ContactFile(path: self.file, format: try self.options.file.format())
             let rejectsPath = self.rejects ?? (file.size == nil ? "rejects.csv" : self.file + ".rejects.csv")
             let fingerprint = try file.size.map { size in
                 try FileFingerprint.make(path: self.file, size: size, options: self.options.words + [rejectsPath])
@@ -47,24 +48,22 @@ struct ContactsCommand: ParsableCommand {
                 guard ![.completed, .cancelled].contains(campaign.status) else {
                     throw UsageFault("campaign '\(self.campaign)' is \(campaign.status.rawValue): it takes no contacts")
                 }
-                let columns = try await file.readHeader(map: map, ignoresOthers: self.options.ignoreOtherColumns)
+                let plan = try self.options.plan(try await NumbersCommand.changes(store))
+                let ignoresOthers = self.options.file.ignoreOtherColumns
+                let columns = try await file.readHeader(map: map, ignoresOthers: ignoresOthers)
                 let zones = try await store.timeZones()
-                let erased = try await store.suppressedNumbers(key: key)
-                guard erased.isEmpty || key != nil else {
-                    throw UsageFault("SUPPRESSION_KEY is not set: persons were erased, and only it tells their numbers")
-                }
                 let check = ContactCheck(
                     columns: columns,
                     plan: plan,
                     zones: zones,
-                    countryZones: try Self.countryZones(known: zones),
-                    erased: erased
+                    countryZones: try Self.countryZones(known: zones)
                 )
                 let current = try await store.beginImport(
                     campaign: campaign.id,
                     fileName: self.file,
                     fileSize: file.size,
-                    fingerprint: fingerprint
+                    fingerprint: fingerprint,
+                    key: key
                 )
                 await file.begin(check, after: current.progress.linesDone)
                 var loader = ContactLoader(store: store, file: file, rejectsPath: rejectsPath, resuming: current)
@@ -90,8 +89,23 @@ struct ContactsCommand: ParsableCommand {
             Console.line("added     \(summary.added)  (of these excluded from the start: \(summary.excluded))")
             Console.line("present   \(summary.present)  (in the campaign already)")
             Console.line("repeated  \(summary.repeated)  (twice in the file)")
+            if summary.barred > 0 {
+                Console.line("barred    \(summary.barred)  (contacts that were there: now do_not_call, and taken out)")
+            }
+            if summary.withdrawn > 0 {
+                Console.line(
+                    "withdrawn \(summary.withdrawn)  (contacts without consent: withdrawn by the file, or before)"
+                )
+            }
             if summary.erased > 0 {
                 Console.line("erased    \(summary.erased)  (persons who asked to be forgotten: left out)")
+            }
+            if summary.unassigned > 0 {
+                let lines = summary.unassignedLines.map(String.init).joined(separator: ", ")
+                Console.line(
+                    "unknown   \(summary.unassigned)  (numbers in no range that is known to be assigned, such as in line "
+                        + "\(lines); --assigned-only rejects them)"
+                )
             }
             Console.line("rejected  \(summary.rejected)")
             for example in summary.examples { Console.line("  \(self.file):\(example)") }

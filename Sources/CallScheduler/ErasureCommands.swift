@@ -9,10 +9,12 @@ import Foundation
 extension ContactsCommand {
     struct Consent: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Record that a person has given or withdrawn consent. Acts at once, also on what is queued."
+            abstract: "Record that a person has given or withdrawn consent. Acts at once, also on what is queued.",
+            discussion: "It is kept by the number: no later import grants what was withdrawn."
         )
         @OptionGroup var common: CommonOptions
-        @Argument(help: "The number, E.164.") var number: String
+        @OptionGroup var reading: NumberOptions
+        @Argument(help: "The number.") var number: String
         @Flag(help: "What is recorded.") var answer: Answer
         @Option(help: "Only in this campaign.") var campaign: String?
 
@@ -23,12 +25,19 @@ extension ContactsCommand {
         }
 
         func run() async throws {
-            let number = try ExclusionsCommand.number(self.number)
-            let count = try await self.common.withStore {
-                try await $0.setConsent(self.answer == .given, number: number, campaign: self.campaign)
+            let count = try await self.common.withStore { store in
+                let number = try await self.reading.number(self.number, store)
+                return try await store.setConsent(
+                    self.answer == .given,
+                    number: number.phoneNumber,
+                    otherForms: number.otherForms,
+                    campaign: self.campaign
+                )
             }
-            guard count > 0 else { throw UsageFault("no contact has this number") }
-            Console.line("consent \(self.answer.rawValue) for \(count) contact(s)")
+            Console.line(
+                "consent \(self.answer.rawValue) for \(count) contact(s)"
+                    + (count == 0 ? "; no contact has this number yet, and one that is imported will have it so" : "")
+            )
         }
     }
 
@@ -42,7 +51,8 @@ extension ContactsCommand {
         )
         @OptionGroup var common: CommonOptions
         @OptionGroup var output: OutputOptions
-        @Argument(help: "Its number (E.164) or a contact's id.") var contact: String
+        @OptionGroup var reading: NumberOptions
+        @Argument(help: "Its number or a contact's id.") var contact: String
 
         func run() async throws {
             var settings = try self.common.settings()
@@ -50,28 +60,38 @@ extension ContactsCommand {
                 try settings.check()
                 throw UsageFault("SUPPRESSION_KEY is not set: it keeps erased numbers from being imported again")
             }
-            let id = UUID(uuidString: self.contact)
-            let given = try? PhoneNumber(self.contact)
-            guard id != nil || given != nil else {
-                throw UsageFault("'\(self.contact)' is neither a number like +4930123456 nor a contact's id")
-            }
             let erasure = try await self.common.withStore { store in
-                var number = given
-                if let id {
-                    number = try await store.phoneNumber(ofContact: id)
-                    if number == nil { throw UsageFault("the contact was erased before") }
+                let contact = try await self.reading.contact(self.contact, store)
+                do {
+                    return try await Self.erase(contact, key: key, in: store)
+                } catch let error as StoreError where error.code == .notFound {
+                    throw CheckFailed(message: error.message)
                 }
-                guard let number else { throw UsageFault("the contact has no number") }
-                return try await store.erase(number, key: key)
             }
             if self.output.json {
                 try Console.json(erasure)
                 return
             }
-            Console.line(
-                "erased \(erasure.contacts) contact(s), \(erasure.attempts) attempt(s), \(erasure.exclusions) entry(ies)"
-                    + " of exclusion lists; the number cannot be imported again"
-            )
+            let what =
+                erasure == CallStore.Erasure()
+                ? "nothing is left of this number: it was erased before"
+                : "erased \(erasure.contacts) contact(s), \(erasure.attempts) attempt(s), \(erasure.exclusions) entry(ies)"
+                    + " of exclusion lists, \(erasure.consents) of consent"
+            Console.line(what + "; the number cannot be imported again")
+        }
+
+        private static func erase(
+            _ contact: NumberOptions.Contact,
+            key: SuppressionKey,
+            in store: CallStore
+        ) async throws -> CallStore.Erasure {
+            switch contact {
+            case .number(let number):
+                return try await store.erase(number.phoneNumber, otherForms: number.otherForms, key: key)
+            case .id(let id):
+                guard let number = try await store.phoneNumber(ofContact: id) else { return CallStore.Erasure() }
+                return try await store.erase(number, key: key)
+            }
         }
     }
 }

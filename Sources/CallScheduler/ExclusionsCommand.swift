@@ -5,7 +5,6 @@ import ArgumentParser
 import CallModel
 import CallStore
 import Foundation
-import PhoneNumbers
 
 struct ExclusionsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -14,38 +13,24 @@ struct ExclusionsCommand: ParsableCommand {
         subcommands: [Add.self, Remove.self, Import.self, List.self]
     )
 
-    static func number(_ text: String) throws -> PhoneNumber {
-        do {
-            return try PhoneNumber(text)
-        } catch {
-            throw UsageFault("phone number \(error.reason); write it like +14155550123")
-        }
-    }
-
-    /// The number as it is, and as libphonenumber writes it where that differs, as with the former +52 1 in Mexico:
-    /// contacts are normalised when they are imported, and were not always.
-    static func forms(_ number: PhoneNumber) -> [PhoneNumber] {
-        guard let plan = try? NumberPlan(allowsUnassigned: true), let normal = try? plan.entry(number.e164),
-            normal.phoneNumber != number
-        else { return [number] }
-        return [number, normal.phoneNumber]
-    }
-
     struct Add: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Exclude numbers, at once, also from what is queued: from all campaigns and for good unless told."
         )
         @OptionGroup var common: CommonOptions
         @OptionGroup var scope: ExclusionScope
-        @Argument(help: "The numbers, E.164.") var numbers: [String]
+        @OptionGroup var reading: NumberOptions
+        @Argument(help: "The numbers.") var numbers: [String]
         @Option(help: "Why.") var reason: String?
 
         func run() async throws {
-            let numbers = try self.numbers.map(ExclusionsCommand.number).flatMap(ExclusionsCommand.forms)
             let until = try self.scope.end()
             let result = try await self.common.withStore { store in
-                try await store.addExclusions(
-                    numbers,
+                var numbers: [TypedNumber] = []
+                for text in self.numbers { numbers.append(try await self.reading.number(text, store)) }
+                return try await store.addExclusions(
+                    numbers.map(\.phoneNumber),
+                    otherForms: numbers.flatMap(\.otherForms),
                     reason: self.reason,
                     source: "manual",
                     campaign: try await self.scope.id(store),
@@ -61,85 +46,26 @@ struct ExclusionsCommand: ParsableCommand {
             abstract: "Take a number off the list. Contacts that were excluded stay excluded."
         )
         @OptionGroup var common: CommonOptions
-        @Argument(help: "The number, E.164.") var number: String
+        @OptionGroup var reading: NumberOptions
+        @Argument(help: "The number.") var number: String
         @Option(help: "Take it off the list of this campaign instead of that of all.") var campaign: String?
 
         func run() async throws {
-            let number = try ExclusionsCommand.number(self.number)
             let removed = try await self.common.withStore { store in
+                let number = try await self.reading.number(self.number, store)
                 var campaign: UUID?
                 if let name = self.campaign { campaign = try await store.campaign(named: name).id }
-                return try await store.removeExclusion(number, campaign: campaign)
+                return try await store.removeExclusion(
+                    number.phoneNumber,
+                    otherForms: number.otherForms,
+                    campaign: campaign
+                )
             }
-            guard removed else { throw UsageFault("the number is not on the exclusion list") }
+            guard removed else {
+                let whose = self.campaign.map { "of campaign '\($0)'" } ?? "of all campaigns"
+                throw CheckFailed(message: "the number is not on the exclusion list \(whose)")
+            }
             Console.line("removed")
-        }
-    }
-
-    struct Import: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Exclude the numbers of a CSV file with the column phone_number and, if wanted, reason."
-        )
-        @OptionGroup var common: CommonOptions
-        @OptionGroup var scope: ExclusionScope
-        @Argument(help: "The CSV file.") var file: String
-        @Option(help: "Why, for rows without a reason of their own.") var reason: String?
-
-        func run() async throws {
-            let until = try self.scope.end()
-            var header: [String]?
-            var byReason: [String?: [PhoneNumber]] = [:]
-            var faults: [String] = []
-            try await CSVFile(path: self.file).forEach { record in
-                let place = "\(self.file):\(record.line): "
-                guard let columns = header else {
-                    header = record.fields.map { $0.lowercased().trimmingCharacters(in: .whitespaces) }
-                    guard header?.contains("phone_number") == true else {
-                        throw UsageFault(place + "the header has no column phone_number")
-                    }
-                    return
-                }
-                guard record.fault == nil, record.fields.count == columns.count else {
-                    faults.append(place + (record.fault ?? "has another number of fields than the header"))
-                    return
-                }
-                let values = Dictionary(zip(columns, record.fields)) { first, _ in first }
-                do {
-                    let number = try PhoneNumber(values["phone_number"] ?? "")
-                    let own = values["reason"].flatMap { $0.isEmpty ? nil : $0 }
-                    byReason[own ?? self.reason, default: []] += ExclusionsCommand.forms(number)
-                } catch let fault as PhoneNumber.Fault {
-                    faults.append(place + "phone_number \(fault.reason)")
-                }
-            }
-            guard header != nil else {
-                throw UsageFault("\(self.file): is empty; its first line must name the columns")
-            }
-            // A number that cannot be read might be the one that must not be called: load none rather than most.
-            guard faults.isEmpty else {
-                throw UsageFault(faults.prefix(20).joined(separator: "\n") + "\nnothing was imported")
-            }
-            let lists = byReason
-            let result = try await self.common.withStore { store in
-                let campaign = try await self.scope.id(store)
-                var sum = (added: 0, contacts: 0)
-                for (reason, numbers) in lists {
-                    for start in stride(from: 0, to: numbers.count, by: 5000) {
-                        let chunk = Array(numbers[start..<min(start + 5000, numbers.count)])
-                        let part = try await store.addExclusions(
-                            chunk,
-                            reason: reason,
-                            source: "import",
-                            campaign: campaign,
-                            expiresAt: until
-                        )
-                        sum.added += part.added
-                        sum.contacts += part.contacts
-                    }
-                }
-                return sum
-            }
-            Console.line("added \(result.added) number(s), took out \(result.contacts) contact(s)")
         }
     }
 

@@ -14,7 +14,8 @@ extension ContactsCommand {
         )
         @OptionGroup var common: CommonOptions
         @OptionGroup var output: OutputOptions
-        @Argument(help: "Its number (E.164) or its id.") var contact: String
+        @OptionGroup var reading: NumberOptions
+        @Argument(help: "Its number or its id.") var contact: String
         @Option(help: "Only in this campaign.") var campaign: String?
 
         private struct View: Encodable {
@@ -27,19 +28,26 @@ extension ContactsCommand {
         }
 
         func run() async throws {
-            let id = UUID(uuidString: self.contact)
-            let number = try? PhoneNumber(self.contact)
-            guard id != nil || number != nil else {
-                throw UsageFault("'\(self.contact)' is neither a number like +4930123456 nor a contact's id")
-            }
-            let explanations = try await self.common.withStore {
-                if let campaign = self.campaign { _ = try await $0.campaign(named: campaign) }
-                return try await $0.explainContacts(phoneNumber: number, id: id, campaign: self.campaign)
+            let explanations = try await self.common.withStore { store in
+                if let campaign = self.campaign { _ = try await store.campaign(named: campaign) }
+                switch try await self.reading.contact(self.contact, store) {
+                case .id(let id):
+                    return try await store.explainContacts(phoneNumber: nil, id: id, campaign: self.campaign)
+                case .number(let number):
+                    var explanations: [CallStore.ContactExplanation] = []
+                    for form in [number.phoneNumber] + number.otherForms {
+                        explanations += try await store.explainContacts(
+                            phoneNumber: form,
+                            id: nil,
+                            campaign: self.campaign
+                        )
+                    }
+                    return explanations
+                }
             }
             guard !explanations.isEmpty else {
-                throw UsageFault(
-                    "no \(self.campaign.map { "contact of campaign '\($0)'" } ?? "contact") is \(self.contact)"
-                )
+                let whose = self.campaign.map { "contact of campaign '\($0)'" } ?? "contact"
+                throw CheckFailed(message: "no \(whose) has this number or id")
             }
             if self.output.json {
                 try Console.json(

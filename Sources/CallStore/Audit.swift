@@ -125,6 +125,7 @@ extension CallStore {
             select c.*, lead(c.changed_at, 1, 'infinity') over (partition by c.campaign_id order by c.id) as valid_to
             from campaign_changes c
             where c.campaign_id in (select campaign_id from page))
+        -- Those that are in force or have expired, and those that were taken off or renewed.
         , lists as materialized (
             select null::uuid as campaign_id, e.phone_number, e.created_at, e.expires_at, 'infinity'::timestamptz as removed_at
             from exclusion_list_entries e
@@ -154,7 +155,8 @@ extension CallStore {
                         and s.changed_at <= p.started_at + interval '1 second'
                         and s.valid_to >= p.started_at - interval '1 second')
                     then 'campaign was not running' end,
-                case when c.do_not_call or exists (
+                case when c.do_not_call and coalesce(c.do_not_call_at, '-infinity') < p.started_at - interval '1 second'
+                    or exists (
                     select from lists l
                     where l.phone_number = p.phone_number
                         and (l.campaign_id is null or l.campaign_id = p.campaign_id)

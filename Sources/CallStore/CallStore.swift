@@ -26,4 +26,19 @@ public struct CallStore: Sendable {
     public func ping() async throws {
         try await self.client.execute(PostgresStatement(name: "ping", "select 1"))
     }
+
+    private static let deadlocksBorne = 10
+
+    /// Runs a transaction, and again when the server has ended it for a deadlock: roles at work hold rows and tables in
+    /// orders of their own.
+    func bearingDeadlocks<Result: Sendable>(_ transaction: () async throws -> Result) async throws -> Result {
+        for _ in 1..<Self.deadlocksBorne {
+            do {
+                return try await transaction()
+            } catch let error as PostgresError where error.sqlState == "40P01" {
+                self.logger.notice("A transaction met roles at work and starts again")
+            }
+        }
+        return try await transaction()
+    }
 }

@@ -16,8 +16,8 @@ extension CallStore {
         public var email: String?
         /// The language to interview in.
         public var language: String?
-        /// Whether consent is on record.
-        public var hasPriorConsent: Bool
+        /// Whether consent is on record; nil when nothing is said about it.
+        public var hasPriorConsent: Bool?
         /// Whether the contact must not be called.
         public var doNotCall: Bool
         /// The IANA zone, or several with commas between, in the order of their names; nil for the campaign's.
@@ -35,7 +35,7 @@ extension CallStore {
             phoneNumber: PhoneNumber,
             email: String?,
             language: String?,
-            hasPriorConsent: Bool,
+            hasPriorConsent: Bool?,
             doNotCall: Bool,
             timeZone: String?,
             timeZoneSource: String? = nil,
@@ -61,11 +61,17 @@ extension CallStore {
         public var added = 0
         /// Of these, excluded from the start: on the exclusion list or marked do-not-call.
         public var excluded = 0
+        /// Contacts that were there, and are marked do-not-call by these rows.
+        public var barred = 0
+        /// Contacts whose consent these rows have withdrawn, or that have none because it was withdrawn before.
+        public var withdrawn = 0
 
         /// Creates a count.
-        public init(added: Int = 0, excluded: Int = 0) {
+        public init(added: Int = 0, excluded: Int = 0, barred: Int = 0, withdrawn: Int = 0) {
             self.added = added
             self.excluded = excluded
+            self.barred = barred
+            self.withdrawn = withdrawn
         }
     }
 
@@ -75,13 +81,27 @@ extension CallStore {
         Set(try await self.client.execute(Self.selectTimeZones).map { try $0.decode(String.self, at: 0) })
     }
 
-    /// Adds contacts to a campaign in one transaction. A number that the campaign has already is left as it is.
-    /// - Throws: `PostgresError`.
-    public func addContacts(_ contacts: [NewContact], campaign: UUID) async throws -> ImportCount {
+    /// Adds contacts to a campaign in one transaction. A number that the campaign has already is left as it is, but for what
+    /// is stricter: do-not-call, and consent that is not given.
+    /// - Parameters:
+    ///   - contacts: The contacts.
+    ///   - campaign: The campaign.
+    ///   - key: By which persons who were forgotten are recognised, and left out.
+    /// - Returns: What it brought.
+    /// - Throws: ``StoreError`` with code `notAllowed` when persons were forgotten and there is no key; `PostgresError`.
+    public func addContacts(
+        _ contacts: [NewContact],
+        campaign: UUID,
+        key: SuppressionKey? = nil
+    ) async throws -> ImportCount {
         guard !contacts.isEmpty else { return ImportCount() }
         return try await self.client.withTransaction { connection in
-            try await Self.copy(StagedContacts(contacts), connection)
-            let count = try await Self.insertStaged(campaign, connection)
+            try await connection.execute(Self.lockPersonsForImport)
+            let staged = StagedContacts(contacts)
+            try await Self.copy(staged, connection)
+            var suppressed = SuppressedNumbers(key: key, digests: [])
+            try await Self.dropSuppressed(staged, &suppressed, connection)
+            let count = try await Self.insertStaged(campaign, of: staged.count, connection)
             try await connection.execute(Self.dropStaging)
             return count
         }
@@ -92,14 +112,28 @@ extension CallStore {
         _ = try await connection.copyIn(Self.copyStaging) { try await $0.write(contacts.bytes) }
     }
 
-    static func insertStaged(_ campaign: UUID, _ connection: PostgresConnection) async throws -> ImportCount {
+    /// Adds what is staged, so many rows, and lets it make stricter what is there.
+    /// - Returns: What it brought.
+    /// - Throws: `PostgresError`.
+    static func insertStaged(
+        _ campaign: UUID,
+        of rows: Int,
+        _ connection: PostgresConnection
+    ) async throws -> ImportCount {
         try await connection.execute(Self.addZones, [campaign])
         try await connection.execute(Self.addStrata, [campaign])
         let row = try await connection.execute(Self.insertContacts, [campaign]).first
-        return ImportCount(
+        var count = ImportCount(
             added: try row?.decode(Int.self, at: 0) ?? 0,
-            excluded: try row?.decode(Int.self, at: 1) ?? 0
+            excluded: try row?.decode(Int.self, at: 1) ?? 0,
+            withdrawn: try row?.decode(Int.self, at: 2) ?? 0
         )
+        guard count.added < rows else { return count }
+        // A statement of its own: it sees the rows for which the insertion has waited.
+        let stricter = try await connection.execute(Self.makeStricter, [campaign]).first
+        count.barred = try stricter?.decode(Int.self, at: 0) ?? 0
+        count.withdrawn += try stricter?.decode(Int.self, at: 1) ?? 0
+        return count
     }
 
     private static let selectTimeZones = PostgresStatement(
@@ -156,17 +190,25 @@ extension CallStore {
 
     private static let insertContacts = PostgresStatement(
         """
-        with added as (
+        -- What was said about consent by number counts for more than a file; the stricter word of the two, when both speak.
+        with said as materialized (
+            select r.id, r.has_prior_consent is not false
+                    and coalesce(s.is_given, a.is_given, r.has_prior_consent, false) as has_consent
+            from import_rows r
+            left join consents s on s.phone_number = r.phone_number and s.campaign_id = $1::uuid
+            left join consents a on a.phone_number = r.phone_number and a.campaign_id is null)
+        , added as (
             insert into contacts (
                 id, campaign_id, external_contact_id, phone_number, email, preferred_language, has_prior_consent,
                 do_not_call, time_zone, stratum_id, state, next_attempt_at, excluded_reason)
             select r.id, $1::uuid, r.external_contact_id, r.phone_number, r.email, r.preferred_language,
-                r.has_prior_consent, r.do_not_call, r.time_zone, s.id,
+                w.has_consent, r.do_not_call, r.time_zone, s.id,
                 case when x.reason is null then 'pending' else 'excluded' end,
                 -- Those that are excluded for a while rest until then.
                 case when x.reason is null then greatest(now(), e.expires_at, o.expires_at) end,
                 x.reason
             from import_rows r
+            join said w on w.id = r.id
             join campaign_strata s on s.campaign_id = $1::uuid and s.region = coalesce(r.region, '')
                 and s.time_zone = coalesce(r.time_zone, '')
                 and s.time_zone_source
@@ -184,11 +226,55 @@ extension CallStore {
                     when e.phone_number is not null and e.expires_at is null
                         or o.phone_number is not null and o.expires_at is null
                         then 'exclusion list'
-                    when k.requires_consent and not r.has_prior_consent then 'no consent'
+                    when k.requires_consent and not w.has_consent then 'no consent'
                 end as reason) x
             on conflict (campaign_id, phone_number) do nothing
-            returning state)
-        select count(*), count(*) filter (where state = 'excluded') from added
+            returning id, state)
+        select count(*), count(*) filter (where a.state = 'excluded'),
+            count(*) filter (where a.id in (
+                select w.id from said w join import_rows r on r.id = w.id where r.has_prior_consent and not w.has_consent))
+        from added a
+        """,
+        prepared: false
+    )
+
+    /// Contacts that were there, or came with an earlier row.
+    private static let makeStricter = PostgresStatement(
+        """
+        with wish as materialized (
+            select r.phone_number, bool_or(r.do_not_call) as bars,
+                coalesce(bool_or(r.has_prior_consent is false), false) as withdraws
+            from import_rows r
+            where r.do_not_call or r.has_prior_consent is false
+            group by r.phone_number)
+        , found as materialized (
+            select c.id, w.bars, w.withdraws
+            from wish w
+            cross join lateral (
+                select c.id
+                from contacts c
+                where c.campaign_id = $1 and c.phone_number = w.phone_number
+                    and (w.bars and not c.do_not_call or w.withdraws and c.has_prior_consent)
+                offset 0) c)
+        -- In the order in which all lock contacts.
+        , locked as materialized (
+            select c.id from contacts c where c.id = any (array(select id from found)) order by c.id for no key update)
+        , changed as (
+            update contacts c
+            set do_not_call = c.do_not_call or f.bars,
+                do_not_call_at = case when f.bars and not c.do_not_call then clock_timestamp() else c.do_not_call_at end,
+                has_prior_consent = c.has_prior_consent and not f.withdraws,
+                \(CallStore.takenOut(
+                    if: """
+                        (f.bars and c.state in ('pending', 'not_reached', 'in_progress')
+                            or f.withdraws and k.requires_consent and \(CallStore.isOpenStory))
+                        """,
+                    reason: "case when f.bars then 'do_not_call' else 'no consent' end"))
+            from found f
+            join campaigns k on k.id = $1
+            where c.id = f.id and c.id = any (array(select id from locked))
+            returning f.bars, f.withdraws)
+        select count(*) filter (where bars), count(*) filter (where withdraws) from changed
         """,
         prepared: false
     )

@@ -1,6 +1,7 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
+import CallModel
 public import Foundation
 import Postgres
 
@@ -23,6 +24,14 @@ extension CallStore {
         public var repeated = 0
         /// Rows that cannot be used.
         public var rejected = 0
+        /// Rows whose number is in no range that is known to be assigned.
+        public var unassigned = 0
+        /// Rows of persons who were forgotten: left out.
+        public var erased = 0
+        /// Contacts that were there, or came with an earlier row, and are marked do-not-call now.
+        public var barred = 0
+        /// Contacts that have no consent, though the campaign or the file says so: it was withdrawn by the file, or before.
+        public var withdrawn = 0
         /// Rows whose time zone is in the file.
         public var zonesFromFile = 0
         /// Rows whose time zones follow from the number, or from the region in the file.
@@ -42,6 +51,8 @@ extension CallStore {
         public let campaign: UUID
         /// How far it has come.
         public let progress: ImportProgress
+        /// Whom it has to leave out, as far as is known.
+        var suppressed: SuppressedNumbers
     }
 
     /// Begins an import, or goes on with an interrupted one of the same file into the same campaign.
@@ -50,21 +61,30 @@ extension CallStore {
     ///   - fileName: For people who look at the table.
     ///   - fileSize: Bytes; nil when it is not known.
     ///   - fingerprint: What tells the file and the way it is read from others; nil for one that cannot be resumed.
+    ///   - key: By which persons who were forgotten are recognised, and left out.
     /// - Returns: The import, with progress if it was interrupted.
-    /// - Throws: `PostgresError`.
+    /// - Throws: ``StoreError`` with code `notAllowed` when persons were forgotten and there is no key; `PostgresError`.
     public func beginImport(
         campaign: UUID,
         fileName: String,
         fileSize: Int?,
-        fingerprint: String?
+        fingerprint: String?,
+        key: SuppressionKey? = nil
     ) async throws -> ContactImport {
+        let suppressed = try await self.suppressedNumbers(key: key)
+        guard suppressed.isEmpty || key != nil else { throw Self.keyIsMissing }
         let result = try await self.client.execute(Self.insertImport, [campaign, fileName, fileSize, fingerprint])
         guard let row = result.first else { throw StoreError(code: .notFound, message: "the import was not stored") }
         var progress = ImportProgress()
         for (index, field) in Self.counters.enumerated() {
             progress[keyPath: field] = try row.decode(Int.self, at: index + 1)
         }
-        return ContactImport(id: try row.decode(UUID.self, at: 0), campaign: campaign, progress: progress)
+        return ContactImport(
+            id: try row.decode(UUID.self, at: 0),
+            campaign: campaign,
+            progress: progress,
+            suppressed: suppressed
+        )
     }
 
     /// Adds the contacts of the next lines and remembers how far the import has come, in one transaction.
@@ -72,24 +92,43 @@ extension CallStore {
     ///   - contacts: The contacts.
     ///   - current: The import as it was returned last.
     ///   - progress: How far it has come with these lines, but for what the database counts: added, excluded, present,
-    ///     repeated.
+    ///     repeated, erased, barred, withdrawn.
     /// - Returns: The import as it stands now.
-    /// - Throws: ``StoreError`` with code `notAllowed` when another process goes on with the same import;
-    ///   `PostgresError`.
+    /// - Throws: ``StoreError`` with code `notAllowed` when another process goes on with the same import, or persons were
+    ///   forgotten and there is no key; `PostgresError`.
     public func addContacts(
         _ contacts: StagedContacts,
         to current: ContactImport,
         progress: ImportProgress
     ) async throws -> ContactImport {
+        try await self.bearingDeadlocks { try await self.addPortion(contacts, to: current, progress: progress) }
+    }
+
+    private func addPortion(
+        _ contacts: StagedContacts,
+        to current: ContactImport,
+        progress: ImportProgress
+    ) async throws -> ContactImport {
         try await self.client.withTransaction { connection in
+            // Whoever is forgotten, or withdraws consent, from here on finds these contacts.
+            try await connection.execute(Self.lockPersonsForImport)
             try await connection.execute(Self.commitLater)
             var next = progress
+            var suppressed = current.suppressed
             if contacts.count > 0 {
                 try await Self.copy(contacts, connection)
-                let count = try await Self.insertStaged(current.campaign, connection)
+                let left = try await Self.dropSuppressed(contacts, &suppressed, connection)
+                next.erased += left.count
+                next.zonesFromFile -= left.count { $0 == "file" }
+                next.zonesFromNumber -= left.count { $0 == "number" }
+                next.zonesFromCampaign -= left.count { $0 == nil }
+                let rows = contacts.count - left.count
+                let count = try await Self.insertStaged(current.campaign, of: rows, connection)
                 next.added += count.added
                 next.excluded += count.excluded
-                let others = contacts.count - count.added
+                next.barred += count.barred
+                next.withdrawn += count.withdrawn
+                let others = rows - count.added
                 if others > 0 {
                     let row = try await connection.execute(Self.countPresent, [current.campaign, current.id]).first
                     let present = try row?.decode(Int.self, at: 0) ?? 0
@@ -109,9 +148,35 @@ extension CallStore {
                     message: "another process is importing the same file: let it finish"
                 )
             }
-            return ContactImport(id: current.id, campaign: current.campaign, progress: next)
+            return ContactImport(id: current.id, campaign: current.campaign, progress: next, suppressed: suppressed)
         }
     }
+
+    /// Takes persons who were forgotten out of what is staged; asked under the lock, so that nobody is forgotten meanwhile.
+    /// - Returns: Where the time zones of those rows came from.
+    @discardableResult
+    static func dropSuppressed(
+        _ contacts: StagedContacts,
+        _ known: inout SuppressedNumbers,
+        _ connection: PostgresConnection
+    ) async throws -> [String?] {
+        let count = try await connection.execute(Self.countSuppressed).first?.decode(Int.self, at: 0) ?? 0
+        guard count > 0 else { return [] }
+        guard let key = known.key else { throw Self.keyIsMissing }
+        if count != known.digests.count {
+            // The list only grows.
+            let rows = try await connection.execute(Self.selectSuppressed)
+            known = SuppressedNumbers(key: key, digests: Set(try rows.map { try $0.decode(String.self, at: 0) }))
+        }
+        let numbers = contacts.numbers.filter(known.contains).map(\.e164)
+        guard !numbers.isEmpty else { return [] }
+        return try await connection.execute(Self.unstage, [numbers]).map { try $0.decode(String?.self, at: 0) }
+    }
+
+    private static let keyIsMissing = StoreError(
+        code: .notAllowed,
+        message: "SUPPRESSION_KEY is not set: persons were erased, and only it tells their numbers"
+    )
 
     /// Marks an import as done, with all that it has brought on the disk; the same file is read from its beginning from now on.
     /// - Throws: `PostgresError`.
@@ -123,8 +188,8 @@ extension CallStore {
     private static var counters: [WritableKeyPath<ImportProgress, Int>] {
         [
             \.linesDone, \.rejectsBytes, \.read, \.added, \.excluded, \.present, \.repeated, \.rejected,
-            \.zonesFromFile,
-            \.zonesFromNumber, \.zonesFromCampaign,
+            \.zonesFromFile, \.zonesFromNumber, \.zonesFromCampaign, \.erased, \.barred, \.withdrawn,
+            \.unassigned,
         ]
     }
 
@@ -134,7 +199,8 @@ extension CallStore {
         values ($1, $2, $3, $4)
         on conflict (campaign_id, fingerprint) where finished_at is null do update set file_name = excluded.file_name
         returning id, lines_done, rejects_bytes, rows_read, rows_added, rows_excluded, rows_present, rows_repeated,
-            rows_rejected, zones_from_file, zones_from_number, zones_from_campaign
+            rows_rejected, zones_from_file, zones_from_number, zones_from_campaign, rows_erased, rows_barred,
+            rows_withdrawn, rows_unassigned
         """,
         prepared: false
     )
@@ -142,6 +208,11 @@ extension CallStore {
     /// A crash of the server may take the last chunks, and with each the checkpoint that tells of it: they are imported
     /// again. What commits later, the end of the import above all, waits for them.
     private static let commitLater = PostgresStatement("set local synchronous_commit to off", prepared: false)
+
+    private static let unstage = PostgresStatement(
+        "delete from import_rows where phone_number = any ($1::text[]) returning time_zone_source",
+        prepared: false
+    )
 
     /// Staged rows whose contact is older than the import. Laterally, so that each is looked up by the index: the staging
     /// table has no statistics, and reading all contacts for every chunk would be the alternative.
@@ -164,7 +235,8 @@ extension CallStore {
         update contact_imports
         set lines_done = v[1], rejects_bytes = v[2], rows_read = v[3], rows_added = v[4], rows_excluded = v[5],
             rows_present = v[6], rows_repeated = v[7], rows_rejected = v[8], zones_from_file = v[9],
-            zones_from_number = v[10], zones_from_campaign = v[11]
+            zones_from_number = v[10], zones_from_campaign = v[11], rows_erased = v[12], rows_barred = v[13],
+            rows_withdrawn = v[14], rows_unassigned = v[15]
         from (select $3::bigint[] as v) as new
         where id = $1 and lines_done = $2 and finished_at is null
         """,

@@ -10,7 +10,7 @@ import Postgres
 ///
 /// HMAC-SHA-256 (RFC 2104) of the E.164 number under a key that the database does not hold: without the key nobody can
 /// tell by trying all numbers whose digest is stored.
-public struct SuppressionKey: Sendable {
+public struct SuppressionKey: Sendable, Equatable {
     private let key: SymmetricKey
 
     /// Creates a key.
@@ -27,7 +27,7 @@ public struct SuppressionKey: Sendable {
 }
 
 /// A list of numbers of persons who were forgotten.
-public struct SuppressedNumbers: Sendable {
+public struct SuppressedNumbers: Sendable, Equatable {
     let key: SuppressionKey?
     let digests: Set<String>
 
@@ -50,6 +50,8 @@ extension CallStore {
         public var attempts = 0
         /// Entries of exclusion lists that were replaced by the keyed digest.
         public var exclusions = 0
+        /// What was on record about consent.
+        public var consents = 0
 
         /// Creates a count of nothing.
         public init() {}
@@ -65,36 +67,64 @@ extension CallStore {
     }
 
     /// Forgets a person (GDPR, article 17): removes number, e-mail, language and external ids from contacts, attempts,
-    /// events and lists in all campaigns. Counts stay, and the number cannot come back by an import.
+    /// events and lists in all campaigns. Counts stay, and the number cannot come back by an import, not even by one that
+    /// is under way.
     /// - Parameters:
     ///   - number: The person's number.
+    ///   - otherForms: Other ways in which the same number may be stored.
     ///   - key: The key of the digest that keeps the number from coming back.
-    /// - Returns: What was removed.
-    /// - Throws: ``StoreError`` with code `notAllowed` while a call to the number is open: it is excluded then, and can be
-    ///   erased when the call has ended; `PostgresError`.
-    public func erase(_ number: PhoneNumber, key: SuppressionKey) async throws -> Erasure {
-        try await self.addExclusions([number], reason: "to be erased", source: "manual")
+    /// - Returns: What was removed; nothing when the person was forgotten before.
+    /// - Throws: ``StoreError`` with code `notFound` when nothing is known of the number: nothing has changed then; with
+    ///   code `notAllowed` while a call to the number is open: it is excluded then, and can be erased when the call has
+    ///   ended; `PostgresError`.
+    public func erase(
+        _ number: PhoneNumber,
+        otherForms: [PhoneNumber] = [],
+        key: SuppressionKey
+    ) async throws -> Erasure {
+        let numbers = [number] + otherForms
+        let texts = Self.texts(numbers)
+        let digests = numbers.map(key.digest)
+        guard try await self.hasTraces(texts, digests) else {
+            throw StoreError(
+                code: .notFound,
+                message: "no contact, call or list has this number, so nothing was erased: check how it is written; a "
+                    + "number that is not here yet is kept out by `exclusions add`"
+            )
+        }
+        // In a transaction of its own: it stands when the number cannot be erased yet, and no call begins from here on.
+        let excluded = try await self.addExclusions(numbers, reason: "to be erased", source: "manual")
         return try await self.client.withTransaction { connection in
-            // Nobody is to import the number while its rows lose it.
-            try await connection.execute(Self.suppress, [key.digest(number)])
-            guard try await connection.execute(Self.openCallTo, [number.e164]).count == 0 else {
+            try await connection.execute(Self.lockPersons)
+            try await connection.execute(Self.suppress, [digests])
+            guard try await connection.execute(Self.openCallTo, [texts]).count == 0 else {
                 throw StoreError(
                     code: .notAllowed,
                     message: "the number is being called now: it was excluded; erase it when the call has ended"
                 )
             }
             var erasure = Erasure()
-            let ids = try await connection.execute(Self.eraseContacts, [number.e164]).map { row in
+            let ids = try await connection.execute(Self.eraseContacts, [texts]).map { row in
                 try row.decode(UUID.self, at: 0)
             }
             erasure.contacts = ids.count
-            erasure.attempts = try await connection.execute(Self.eraseAttempts, [number.e164]).affectedRows
+            erasure.attempts = try await connection.execute(Self.eraseAttempts, [texts]).affectedRows
             try await connection.execute(Self.eraseEvents, [ids])
-            erasure.exclusions = try await connection.execute(Self.eraseExclusions, [number.e164]).affectedRows
-            erasure.exclusions += try await connection.execute(Self.eraseCampaignExclusions, [number.e164]).affectedRows
+            erasure.consents = try await connection.execute(Self.eraseConsents, [texts]).affectedRows
+            erasure.exclusions =
+                try await connection.execute(Self.eraseExclusions, [texts]).affectedRows - excluded.added
+            erasure.exclusions += try await connection.execute(Self.eraseCampaignExclusions, [texts]).affectedRows
             // Last: the lists' own triggers keep there what is taken off.
-            try await connection.execute(Self.eraseRemovedExclusions, [number.e164])
+            try await connection.execute(Self.eraseRemovedExclusions, [texts])
             return erasure
+        }
+    }
+
+    /// Whether anything is known of a number, or was before it was erased. Waits for imports that may be adding it.
+    private func hasTraces(_ texts: [String], _ digests: [String]) async throws -> Bool {
+        try await self.client.withTransaction { connection in
+            try await connection.execute(Self.lockPersons)
+            return try await connection.execute(Self.traces, [texts, digests]).first?.decode(Bool.self, at: 0) ?? false
         }
     }
 
@@ -103,11 +133,23 @@ extension CallStore {
     /// - Returns: The list.
     /// - Throws: `PostgresError`.
     public func suppressedNumbers(key: SuppressionKey?) async throws -> SuppressedNumbers {
-        SuppressedNumbers(
-            key: key,
-            digests: Set(try await self.client.execute(Self.selectSuppressed).map { try $0.decode(String.self, at: 0) })
-        )
+        let rows = try await self.client.execute(Self.selectSuppressed)
+        return SuppressedNumbers(key: key, digests: Set(try rows.map { try $0.decode(String.self, at: 0) }))
     }
+
+    /// What imports hold together, one portion long, and whoever records what a person wants holds alone: neither can miss
+    /// what the other has not committed yet. The first lock of a transaction.
+    static let lockPersons = PostgresStatement(
+        name: "lock_persons",
+        "select pg_advisory_xact_lock(7226451990432)"
+    )
+
+    static let lockPersonsForImport = PostgresStatement(
+        name: "lock_persons_for_import",
+        "select pg_advisory_xact_lock_shared(7226451990432)"
+    )
+
+    static let countSuppressed = PostgresStatement(name: "count_suppressed", "select count(*) from suppressed_numbers")
 
     private static let selectNumber = PostgresStatement(
         name: "select_number",
@@ -116,17 +158,38 @@ extension CallStore {
 
     private static let suppress = PostgresStatement(
         name: "suppress_number",
-        "insert into suppressed_numbers (digest) values (decode($1, 'hex')) on conflict do nothing"
+        "insert into suppressed_numbers (digest) select decode(d, 'hex') from unnest($1::text[]) as d on conflict do nothing"
     )
 
-    private static let selectSuppressed = PostgresStatement(
+    private static let traces = PostgresStatement(
+        name: "traces_of_number",
+        """
+        select exists (
+                select
+                from campaigns k
+                cross join lateral (
+                    select from contacts c
+                    where c.campaign_id = k.id and c.phone_number = any ($1::text[])
+                    offset 0) c)
+            or exists (select from call_attempts where phone_number = any ($1::text[]))
+            or exists (select from exclusion_list_entries where phone_number = any ($1::text[]))
+            or exists (select from campaign_exclusions where phone_number = any ($1::text[]))
+            or exists (select from removed_exclusions where phone_number = any ($1::text[]))
+            or exists (select from consents where phone_number = any ($1::text[]))
+            or exists (
+                select from suppressed_numbers
+                where digest = any (array(select decode(d, 'hex') from unnest($2::text[]) as d)))
+        """
+    )
+
+    static let selectSuppressed = PostgresStatement(
         name: "select_suppressed",
         "select encode(digest, 'hex') from suppressed_numbers"
     )
 
     private static let openCallTo = PostgresStatement(
         name: "open_call_to",
-        "select from call_attempts where phone_number = $1 and ended_at is null"
+        "select from call_attempts where phone_number = any ($1::text[]) and ended_at is null"
     )
 
     private static let eraseContacts = PostgresStatement(
@@ -141,7 +204,10 @@ extension CallStore {
             select p.id
             from campaigns k
             cross join lateral (
-                select o.id from contacts o where o.campaign_id = k.id and o.phone_number = $1 for no key update) p))
+                select o.id
+                from contacts o
+                where o.campaign_id = k.id and o.phone_number = any ($1::text[])
+                for no key update) p))
         returning c.id
         """
     )
@@ -149,7 +215,9 @@ extension CallStore {
     private static let eraseAttempts = PostgresStatement(
         name: "erase_attempts",
         """
-        update call_attempts set phone_number = null, provider_call_id = null, metadata = null where phone_number = $1
+        update call_attempts
+        set phone_number = null, provider_call_id = null, metadata = null
+        where phone_number = any ($1::text[])
         """
     )
 
@@ -160,16 +228,21 @@ extension CallStore {
 
     private static let eraseExclusions = PostgresStatement(
         name: "erase_exclusions",
-        "delete from exclusion_list_entries where phone_number = $1"
+        "delete from exclusion_list_entries where phone_number = any ($1::text[])"
+    )
+
+    private static let eraseConsents = PostgresStatement(
+        name: "erase_consents",
+        "delete from consents where phone_number = any ($1::text[])"
     )
 
     private static let eraseCampaignExclusions = PostgresStatement(
         name: "erase_campaign_exclusions",
-        "delete from campaign_exclusions where phone_number = $1"
+        "delete from campaign_exclusions where phone_number = any ($1::text[])"
     )
 
     private static let eraseRemovedExclusions = PostgresStatement(
         name: "erase_removed_exclusions",
-        "delete from removed_exclusions where phone_number = $1"
+        "delete from removed_exclusions where phone_number = any ($1::text[])"
     )
 }

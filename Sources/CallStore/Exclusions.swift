@@ -29,6 +29,7 @@ extension CallStore {
     /// there until the later of the two ends.
     /// - Parameters:
     ///   - numbers: The numbers.
+    ///   - otherForms: Other ways in which the same numbers may be stored: excluded as well, and not counted.
     ///   - reason: Why.
     ///   - source: `import`, `api` or `manual`.
     ///   - campaign: Exclude from this campaign only.
@@ -38,12 +39,13 @@ extension CallStore {
     @discardableResult
     public func addExclusions(
         _ numbers: [PhoneNumber],
+        otherForms: [PhoneNumber] = [],
         reason: String?,
         source: String,
         campaign: UUID? = nil,
         expiresAt: Date? = nil
     ) async throws -> (added: Int, contacts: Int) {
-        let texts = Array(Set(numbers.map(\.e164))).sorted()
+        let texts = Self.texts(numbers + otherForms)
         guard !texts.isEmpty else { return (0, 0) }
         return try await self.client.withTransaction { connection in
             let inserted =
@@ -56,21 +58,35 @@ extension CallStore {
                     try await connection.execute(Self.insertExclusions, [texts, reason, source, expiresAt])
                 }
             let contacts = try await connection.execute(Self.excludeContacts, [texts, campaign, expiresAt]).affectedRows
-            let added = try inserted.map { try $0.decode(Bool.self, at: 0) }.count(where: \.self)
-            return (added, contacts)
+            let counted = Set(numbers.map(\.e164))
+            let added = try inserted.map { row in
+                try row.decode(Bool.self, at: 0) && counted.contains(row.decode(String.self, at: 1))
+            }
+            return (added.count(where: \.self), contacts)
         }
+    }
+
+    /// Each once, in the order in which all take them.
+    static func texts(_ numbers: [PhoneNumber]) -> [String] {
+        Array(Set(numbers.map(\.e164))).sorted()
     }
 
     /// Takes a number off the list of all campaigns, or off that of one. Contacts that were excluded for good stay so.
     /// - Parameters:
     ///   - number: The number.
+    ///   - otherForms: Other ways in which the same number may be stored.
     ///   - campaign: The campaign whose list it is on; nil for that of all.
     /// - Returns: Whether it was on the list.
     /// - Throws: `PostgresError`.
-    public func removeExclusion(_ number: PhoneNumber, campaign: UUID? = nil) async throws -> Bool {
-        try await self.client.execute(
+    public func removeExclusion(
+        _ number: PhoneNumber,
+        otherForms: [PhoneNumber] = [],
+        campaign: UUID? = nil
+    ) async throws -> Bool {
+        let texts = Self.texts([number] + otherForms)
+        return try await self.client.execute(
             campaign == nil ? Self.deleteExclusion : Self.deleteCampaignExclusion,
-            campaign.map { [number.e164, $0] } ?? [number.e164]
+            campaign.map { [texts, $0] } ?? [texts]
         ).affectedRows > 0
     }
 
@@ -121,7 +137,7 @@ extension CallStore {
             set reason = excluded.reason, source = excluded.source, expires_at = excluded.expires_at
             where exclusion_list_entries.expires_at < coalesce(excluded.expires_at, 'infinity')
         -- Zero for a row that was just made.
-        returning xmax = 0
+        returning xmax = 0, phone_number
         """
     )
 
@@ -133,7 +149,7 @@ extension CallStore {
         on conflict (campaign_id, phone_number) do update
             set reason = excluded.reason, source = excluded.source, expires_at = excluded.expires_at
             where campaign_exclusions.expires_at < coalesce(excluded.expires_at, 'infinity')
-        returning xmax = 0
+        returning xmax = 0, phone_number
         """
     )
 
@@ -176,12 +192,12 @@ extension CallStore {
 
     private static let deleteExclusion = PostgresStatement(
         name: "delete_exclusion",
-        "delete from exclusion_list_entries where phone_number = $1"
+        "delete from exclusion_list_entries where phone_number = any ($1::text[])"
     )
 
     private static let deleteCampaignExclusion = PostgresStatement(
         name: "delete_campaign_exclusion",
-        "delete from campaign_exclusions where phone_number = $1 and campaign_id = $2"
+        "delete from campaign_exclusions where phone_number = any ($1::text[]) and campaign_id = $2"
     )
 
     private static let selectExclusions = PostgresStatement(

@@ -8,15 +8,26 @@ extension CallStore {
     /// (607 Unwanted); RFC 8688 (608 Rejected).
     private static let rejectionCodes = "'{sip_603,sip_607,sip_608}'::text[]"
 
+    /// SQL for the instant at which the pause after a call ends, by its campaign's rules; null while the call is open.
+    /// - Parameters:
+    ///   - call: What has the call's `call_id`, `outcome` and `ended_at`.
+    ///   - campaign: What has the campaign's columns.
+    /// - Returns: An expression.
+    static func pauseEnd(_ call: String, _ campaign: String) -> String {
+        """
+        \(call).ended_at
+            + make_interval(mins => coalesce(
+                (\(campaign).retry_minutes ->> \(call).outcome)::int, \(campaign).retry_interval_minutes))
+            -- The share comes from the call's id, so that a repeated report computes the same.
+            * (1 + \(campaign).retry_jitter_percent / 100.0 * (hashtext(\(call).call_id::text) & 65535) / 65535.0)
+        """
+    }
+
     /// Moves the contacts of the calls in `applied` whose outcome is new, and writes survey events to the outbox.
     static let settleContacts = """
         , ended as materialized (
             select p.*,
-                p.ended_at
-                    + make_interval(mins => coalesce((k.retry_minutes ->> p.outcome)::int, k.retry_interval_minutes))
-                    -- The share comes from the call's id, so that a repeated report computes the same.
-                    * (1 + k.retry_jitter_percent / 100.0 * (hashtext(p.call_id::text) & 65535) / 65535.0)
-                    as pause_ends_at
+                \(CallStore.pauseEnd("p", "k")) as pause_ends_at
             from applied p
             join campaigns k on k.id = p.campaign_id
             where p.ended_at is not null and p.outcome is distinct from p.old_outcome)

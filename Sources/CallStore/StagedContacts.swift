@@ -12,6 +12,8 @@ extension CallStore {
         private(set) var bytes: [UInt8] = []
         /// How many.
         public private(set) var count = 0
+        /// Their numbers.
+        private(set) var numbers: [PhoneNumber] = []
         private var ids = TimeOrderedIDs()
 
         /// - Parameter contacts: The contacts.
@@ -23,12 +25,13 @@ extension CallStore {
         /// - Parameter contact: The contact.
         public mutating func append(_ contact: NewContact) {
             self.count += 1
+            self.numbers.append(contact.phoneNumber)
             self.field(self.ids.next())
             self.field(contact.externalID)
             self.field(contact.phoneNumber.e164)
             self.field(contact.email)
             self.field(contact.language)
-            self.field(contact.hasPriorConsent ? "t" : "f")
+            self.field(contact.hasPriorConsent.map { $0 ? "t" : "f" })
             self.field(contact.doNotCall ? "t" : "f")
             self.field(contact.timeZone)
             self.field(contact.timeZoneSource)
@@ -41,6 +44,7 @@ extension CallStore {
         public mutating func append(_ others: StagedContacts) {
             self.bytes += others.bytes
             self.count += others.count
+            self.numbers += others.numbers
         }
 
         private mutating func field(_ value: String?, end: UInt8 = UInt8(ascii: "\t")) {

@@ -106,7 +106,7 @@ struct CSVTests {
             ["7", "+14155550101", "a@b.c", "de", "yes", "0", "Europe/Berlin", "us", "Männer 18-29/Nord"]
         )
         #expect(full.externalID == "7")
-        #expect(full.hasPriorConsent)
+        #expect(full.hasPriorConsent == true)
         #expect(!full.doNotCall)
         #expect(full.timeZone == "Europe/Berlin")
         #expect(full.region == "US")

@@ -118,7 +118,7 @@ struct EvidenceTests {
             try await scratch.store.addExclusions([number], reason: nil, source: "manual", campaign: campaign)
             let key = SuppressionKey(secret: "a key of some length")
             let erasure = try await scratch.store.erase(number, key: key)
-            #expect(erasure == CallStore.Erasure.of(contacts: 1, attempts: 1, exclusions: 2))
+            #expect(erasure == CallStore.Erasure.of(contacts: 1, attempts: 1, exclusions: 1))
             let tables = try await scratch.client.execute(
                 PostgresStatement("select tablename from pg_tables where schemaname = 'public'", prepared: false)
             ).map { try $0.decode(String.self, at: 0) }
@@ -139,20 +139,79 @@ struct EvidenceTests {
         }
     }
 
-    @Test("nobody is forgotten in the middle of a call, but excluded at once")
-    func eraseDuringCall() async throws {
+    @Test(
+        "a number that was excluded for a while, free, and excluded again: calls are judged by each of the times",
+        arguments: [
+            true, false,
+        ]
+    )
+    func renewedExclusion(isOfCampaign: Bool) async throws {
         try await Scratch.run { scratch in
-            let campaign = try await Fixtures.runningCampaign(in: scratch.store, contacts: 1)
-            let callIDs = try await Calls.begin(scratch, try await Calls.claim(scratch, campaign))
-            let key = SuppressionKey(secret: "a key of some length")
-            await #expect(throws: StoreError.self) {
-                try await scratch.store.erase(try Fixtures.number(0), key: key)
+            let campaign = try await Self.history(scratch)
+            let scope = isOfCampaign ? campaign : nil
+            let table = isOfCampaign ? "campaign_exclusions" : "exclusion_list_entries"
+            let (free, listed) = (try Fixtures.number(0), try Fixtures.number(1))
+            for number in [free, listed] {
+                try await scratch.store.addExclusions(
+                    [number],
+                    reason: nil,
+                    source: "manual",
+                    campaign: scope,
+                    expiresAt: Date().addingTimeInterval(3600)
+                )
             }
-            #expect(try await scratch.store.suppressedNumbers(key: key).isEmpty)
-            try await Calls.end(scratch, callIDs, .completed)
-            let state = try await scratch.value("select state from contacts", as: String.self)
-            #expect(state == "excluded")
-            #expect(try await scratch.store.erase(try Fixtures.number(0), key: key).contacts == 1)
+            // The calls were ten minutes ago: the one exclusion had expired by then, the other had not.
+            try await scratch.execute(
+                "update \(table) set created_at = now() - interval '2 hours', expires_at = now() - interval '1 hour' "
+                    + "where phone_number = $1",
+                [free.e164]
+            )
+            try await scratch.execute(
+                "update \(table) set created_at = now() - interval '2 hours', expires_at = now() - interval '1 minute' "
+                    + "where phone_number = $1",
+                [listed.e164]
+            )
+            let accused = { (calls: [CallStore.AuditedCall]) in
+                calls.filter { $0.breaches == ["number was excluded"] }.map(\.phoneNumber)
+            }
+            #expect(accused(try await Self.audit(scratch)) == [listed.e164])
+            for end in [Date().addingTimeInterval(3600), nil] {
+                try await scratch.store.addExclusions(
+                    [free, listed],
+                    reason: "again",
+                    source: "manual",
+                    campaign: scope,
+                    expiresAt: end
+                )
+                #expect(accused(try await Self.audit(scratch)) == [listed.e164])
+            }
+            // Prolonged while it was in force, it is one and the same.
+            let history = try await scratch.value("select count(*) from removed_exclusions", as: Int.self)
+            #expect(history == 2)
+            for number in [free, listed] { _ = try await scratch.store.removeExclusion(number, campaign: scope) }
+            #expect(accused(try await Self.audit(scratch)) == [listed.e164])
+        }
+    }
+
+    @Test("who is barred by a later file was called rightly before, and wrongly after")
+    func barredLater() async throws {
+        try await Scratch.run { scratch in
+            let campaign = try await Self.history(scratch)
+            let row = CallStore.NewContact(
+                externalID: nil,
+                phoneNumber: try Fixtures.number(0),
+                email: nil,
+                language: nil,
+                hasPriorConsent: nil,
+                doNotCall: true,
+                timeZone: nil
+            )
+            #expect(try await scratch.store.addContacts([row], campaign: campaign).barred == 1)
+            #expect(try await Self.audit(scratch).allSatisfy(\.breaches.isEmpty))
+            try await scratch.execute(
+                "update contacts set do_not_call_at = now() - interval '1 hour' where do_not_call"
+            )
+            #expect(try await Self.audit(scratch).flatMap(\.breaches) == ["number was excluded"])
         }
     }
 

@@ -22,6 +22,8 @@ struct NumberPlanTests {
             ("020 7946 0018", "GB", "+442079460018", "GB"), ("02 1234 5678", "IT", "+390212345678", "IT"),
             ("٠٣٠ ٩٠١٨٢٠", "DE", "+4930901820", "DE"), ("+٩٦٦ ٥٠ ١٢٣ ٤٥٦٧", nil, "+966501234567", "SA"),
             ("+52 1 55 1234 5678", nil, "+525512345678", "MX"), ("+800 1234 5678", nil, "+80012345678", nil),
+            ("0049 30 901820", nil, "+4930901820", "DE"),
+            ("\u{202A}+49\u{202F}30 901\u{2011}820\u{202C}", nil, "+4930901820", "DE"),
             ("+7 701 234 56 78", nil, "+77012345678", "KZ"), ("030901820 ", "DE", "+4930901820", "DE"),
         ] as [(String, String?, String, String?)]
     )
@@ -36,12 +38,15 @@ struct NumberPlanTests {
         "a text that cannot be dialed says why",
         arguments: [
             ("", "DE", "is empty"), ("hello", "DE", "is not a phone number"), ("030 901820", nil, "--country"),
+            ("0011 49 30 901820", nil, "--country"),
             ("+999 12345678", nil, "country code that does not exist"), ("+49 30", nil, "lacks its area code"),
             ("12", "US", "too short in US"), ("736 5000", "US", "lacks its area code in US"),
-            ("+1 212 736 50001", nil, "too long in US"), ("+4930" + String(repeating: "1", count: 20), nil, "too long"),
+            ("+1 212 736 50001", nil, "too long in US"),
+            ("+7 365 000", nil, "too short in RU"), ("+7365000", nil, "too short in RU"),
+            ("+7 495 123 45", nil, "too short"), ("+4930" + String(repeating: "1", count: 20), nil, "too long"),
             ("+49 30 901820 ext. 12", nil, "extension"), ("+1 212 736 5000 x7", nil, "extension"),
             ("0301234 Amt", "DE", "has letters"), ("(212) 736-5000", "GB", "is possible in GB"),
-            ("+1 999 555 0101", nil, "possible in US, but"), ("+44 115 496 0001", nil, "--allow-unassigned"),
+            ("+1 999 555 0101", nil, "possible in US, but"), ("+44 115 496 0001", nil, "--assigned-only"),
             ("0800;123", "DE", "extension"), ("\0", "DE", "not a phone number"),
         ] as [(String, String?, String)]
     )

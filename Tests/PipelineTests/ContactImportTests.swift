@@ -58,7 +58,7 @@ struct ContactImportTests {
         let content = try #require(Self.german.data(using: encoding))
         try await Self.withFile(content) { scratch, load, environment in
             let arguments = load + Self.options + (name.map { ["--encoding", $0] } ?? [])
-            let ended = try await Product.run(arguments, environment)
+            let ended = try await Product.run(arguments + ["--assigned-only"], environment)
             #expect(ended.exitCode == 0, "\(ended.errors)")
             for line in ["read      8", "added     5", "present   0", "repeated  1", "rejected  2"] {
                 #expect(ended.output.contains(line), "\(ended.output)")
@@ -81,7 +81,12 @@ struct ContactImportTests {
                 "4 +4915112345678 Europe/Lisbon", "5 +80012345678 -",
             ]
             #expect(stored == expected.joined(separator: "|"))
-            let more = try await Product.run(arguments + ["--allow-unassigned"], environment)
+            let more = try await Product.run(arguments, environment)
+            #expect(
+                more.output.contains(
+                    "unknown   1  (numbers in no range that is known to be assigned, such as in line 8;"
+                )
+            )
             #expect(more.output.contains("added     1"), "\(more.output)")
             #expect(more.output.contains("rejected  1"), "\(more.output)")
         }

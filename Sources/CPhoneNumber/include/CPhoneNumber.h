@@ -47,6 +47,12 @@ cphone_status cphone_parse_thoroughly(const char *text, size_t length, const cha
 /// Copies up to `capacity` of the regions that the library knows, in order; returns how many there are.
 size_t cphone_regions(char (*regions)[4], size_t capacity);
 
+/// The country code of this region, 0 if there is none.
+int cphone_country_code(const char *region);
+
+/// Whether a number, E.164, is written with a 0 in front in its own country that does not belong to it: 1 or 0.
+int cphone_has_trunk_zero(const char *e164);
+
 /// A number of this region that the library holds as an example, in E.164; 0 if it has none.
 int cphone_example(const char *region, cphone_number *number);
 
