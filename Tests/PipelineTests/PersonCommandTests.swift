@@ -29,7 +29,8 @@ struct PersonCommandTests {
     private static func with(
         _ numbers: [String],
         _ body:
-            @Sendable (_ scratch: Scratch, _ run: @escaping @Sendable ([String]) async throws -> Product.Ended) async throws ->
+            @Sendable (_ scratch: Scratch, _ run: @escaping @Sendable ([String]) async throws -> Product.Ended)
+            async throws ->
             Void
     ) async throws {
         try await Scratch.run { scratch in
