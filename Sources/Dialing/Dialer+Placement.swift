@@ -239,23 +239,9 @@ extension Dialer {
         return parameters
     }
 
-    /// Hands a report to the Recorder, which alone writes outcomes.
-    func report(_ event: CallEvent) async {
-        let context = (self.held.delivery(of: event.callID).map { CallMessages.context(of: $0) } ?? .topLevel)
-            .rooted(at: event.callID)
-        _ = await self.untilDone("A report waits for the broker") {
-            let publication = CallMessages.publication(of: event, context: context)
-            try await self.publishing.publish(
-                publication.message,
-                exchange: publication.exchange,
-                routingKey: publication.routingKey
-            )
-        }
-        self.held.update(event.callID) { $0.isReported = true }
-    }
-
     /// A message came again for a call that is held, or is just being placed.
     private func attach(_ delivery: AMQPDelivery, to callID: UUID) {
+        self.held.update(callID) { $0.isAskedFor(now: .now) }
         switch self.held.attach(delivery, to: callID) {
         case .attached:
             break

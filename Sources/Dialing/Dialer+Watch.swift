@@ -111,7 +111,10 @@ extension Dialer {
     }
 
     private func check(_ call: HeldCall) async {
-        guard !call.isReported else { return }
+        if let report = call.report {
+            await self.reportAgain(report)
+            return
+        }
         var logger = self.logger
         logger[.callID] = call.callID.lowercased
         logger[.campaign] = call.campaignID.lowercased

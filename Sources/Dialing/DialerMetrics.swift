@@ -16,6 +16,7 @@ struct DialerMetrics: Sendable {
     let poison = Counter(label: "call_scheduler_dialer_poison_total")
     let putAside = Counter(label: "call_scheduler_dialer_put_aside_total")
     let lost = Counter(label: "call_scheduler_dialer_lost_total")
+    let reportsRepeated = Counter(label: "call_scheduler_dialer_reports_repeated_total")
     let canceled = Counter(label: "call_scheduler_dialer_canceled_total")
     let placeDuration = Timer(label: "call_scheduler_dialer_place_duration_seconds")
 

@@ -33,11 +33,26 @@ struct HeldCall: Sendable {
     var checks = 0
     /// Since when questions about the call have failed.
     var unansweredSince: ContinuousClock.Instant?
-    /// The report that ends this call has been handed to the broker.
-    var isReported = false
+    /// The report that ends this call. A broker that has confirmed it may still lose it: it is sent again until the call's row
+    /// has ended, which takes the call out of what is held.
+    private(set) var report: CallEvent?
+    private(set) var timesReported = 0
+
+    /// The report goes to the broker, and goes again after a pause that doubles up to five minutes.
+    mutating func isReported(_ event: CallEvent, now: ContinuousClock.Instant) {
+        self.report = event
+        self.nextCheck = now + .seconds(10 * (1 << min(self.timesReported, 5)))
+        self.timesReported += 1
+    }
+
+    /// Somebody asks for the call anew, so that its row has not ended: what is known of its end is said at once.
+    mutating func isAskedFor(now: ContinuousClock.Instant) {
+        if self.report != nil { self.nextCheck = now }
+    }
 
     /// When the provider is asked after this check: the pause doubles, and the deadline is never overslept.
     mutating func scheduleNextCheck(now: ContinuousClock.Instant) {
+        guard self.report == nil else { return }
         self.checks += 1
         let pause = Duration.seconds(5 * (1 << min(self.checks, 6)))
         let next = now + pause
