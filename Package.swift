@@ -169,7 +169,7 @@ let package = Package(
         module(
             "Webhooks",
             [
-                "CallModel", "CallQueues", "AMQP", "Telephony", "Observability", logging, metrics, tracing, lifecycle,
+                "CallModel", "CallQueues", "CallStore", "AMQP", "Telephony", "Observability", logging, metrics, tracing, lifecycle,
                 locks, hummingbird, httpTypes, nioCore,
             ]
         ),

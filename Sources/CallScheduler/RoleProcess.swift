@@ -126,6 +126,7 @@ struct RoleProcess {
                 WebhookServer(
                     configuration: self.settings.webhooks,
                     provider: provider,
+                    store: self.store,
                     broker: publisher,
                     logger: self.logger
                 )

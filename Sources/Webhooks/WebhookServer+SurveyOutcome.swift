@@ -1,8 +1,10 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
+import AMQP
 import CallModel
 import CallQueues
+import CallStore
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -26,7 +28,8 @@ private struct SurveyOutcomeBody: Decodable {
 }
 
 extension WebhookServer {
-    /// Takes the word of whoever conducted the interview. Allowed before and after the provider's end.
+    /// Takes the word of whoever conducted the interview. Allowed before and after the provider's end, and as often as the
+    /// sender likes.
     func surveyOutcome(_ request: Request, call: String) async -> Response {
         guard !self.configuration.outcomeTokens.isEmpty else {
             return Self.answer(.notFound, "reporting outcomes is not configured here: set WEBHOOK_OUTCOME_TOKEN\n")
@@ -65,9 +68,41 @@ extension WebhookServer {
             callID: callID
         )
         defer { span.end() }
-        return await self.handOver(logger: logger) {
-            CallMessages.publication(of: report, context: span.context)
+        let batch: CallStore.RecordedBatch
+        do {
+            batch = try await self.commit(report)
+        } catch {
+            self.count("unrecorded")
+            logger.warning("An interview's outcome could not be recorded", metadata: .keys([.error: "\(error)"]))
+            // Without a promise: a sender that does not come again may be heard all the same.
+            self.broker.publishUnconfirmed(CallMessages.publication(of: report, context: span.context))
+            return Self.comeAgain(.serviceUnavailable, after: 5)
         }
+        guard batch.unknownCalls.isEmpty else {
+            return self.refuse(.notFound, result: "unknown_call", "no call with this id was made here")
+        }
+        // Survey events that it brought are in the outbox, from which a recorder publishes them.
+        self.count("accepted")
+        logger.debug("Took an interview's outcome", metadata: .keys([.outcome: report.outcome.rawValue]))
+        return Response(status: .noContent)
+    }
+
+    /// Returns once the outcome, and an opt-out's exclusion, are on the database's disk.
+    private func commit(_ report: SurveyOutcomeReport) async throws -> CallStore.RecordedBatch {
+        try await withThrowingTaskGroup(of: CallStore.RecordedBatch?.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { try await self.store.record([report]) }
+            group.addTask {
+                try await Task.sleep(for: self.configuration.outcomeTimeout)
+                return nil
+            }
+            guard let batch = try await group.next() ?? nil else { throw TooLate() }
+            return batch
+        }
+    }
+
+    private struct TooLate: Error, CustomStringConvertible {
+        let description = "the database did not answer in time"
     }
 
     private static func header(_ name: String, _ request: Request) -> String? {

@@ -4,6 +4,7 @@
 public import AMQP
 import CallModel
 import CallQueues
+public import CallStore
 import Foundation
 import HTTPTypes
 public import Hummingbird
@@ -32,6 +33,8 @@ public struct WebhookConfiguration: Sendable {
     public var refusalsPerMinute: Int = 60
     /// Reverse proxies in front, whose `X-Forwarded-For` is believed.
     public var proxies: Int = 0
+    /// How long an interview's outcome may take to be committed before its sender is told to come again.
+    public var outcomeTimeout: Duration = .seconds(10)
     /// How long a body may take to arrive.
     public var bodyTimeout: Duration = .seconds(10)
     /// A connection without a request is closed after this time.
@@ -41,13 +44,15 @@ public struct WebhookConfiguration: Sendable {
     public init() {}
 }
 
-/// Takes the provider's status callbacks: verifies, parses, publishes with a confirm, and only then answers 204.
+/// Takes the provider's status callbacks: verifies, parses, publishes with a confirm, and only then answers 204. Takes the
+/// outcomes of interviews, which nobody could be asked for again, and commits them to the database before it answers.
 ///
 /// Stateless: any number may run behind a load balancer.
 public struct WebhookServer: Service {
     let configuration: WebhookConfiguration
     private let provider: any TelephonyProvider
-    private let broker: AMQPConnection
+    let store: CallStore
+    let broker: AMQPConnection
     let logger: Logger
     private let limits: WebhookLimits
     private let onListening: @Sendable (Int) async -> Void
@@ -56,18 +61,21 @@ public struct WebhookServer: Service {
     /// - Parameters:
     ///   - configuration: Its settings.
     ///   - provider: Whose callbacks they are.
+    ///   - store: The database, for the outcomes of interviews alone: callbacks are taken without it.
     ///   - broker: A connection that is only published on.
     ///   - logger: Where it logs.
     ///   - onListening: Called with the port once it is open.
     public init(
         configuration: WebhookConfiguration,
         provider: any TelephonyProvider,
+        store: CallStore,
         broker: AMQPConnection,
         logger: Logger,
         onListening: @escaping @Sendable (Int) async -> Void = { _ in }
     ) {
         self.configuration = configuration
         self.provider = provider
+        self.store = store
         self.broker = broker
         self.logger = logger
         self.limits = WebhookLimits(
@@ -136,6 +144,10 @@ public struct WebhookServer: Service {
     /// Without a log line: whoever floods us shall not flood the log.
     private func turnAway(_ status: HTTPResponse.Status, result: String, after seconds: Int) -> Response {
         self.count(result)
+        return Self.comeAgain(status, after: seconds)
+    }
+
+    static func comeAgain(_ status: HTTPResponse.Status, after seconds: Int) -> Response {
         var response = Self.answer(status, "try again later\n")
         response.headers[.retryAfter] = "\(seconds)"
         return response
@@ -233,7 +245,7 @@ public struct WebhookServer: Service {
         return Self.answer(status, reason + "\n")
     }
 
-    private func count(_ result: String) {
+    func count(_ result: String) {
         Counter(label: "call_scheduler_webhook_callbacks_total", dimensions: [("result", result)]).increment()
     }
 

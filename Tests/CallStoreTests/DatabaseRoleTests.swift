@@ -94,6 +94,7 @@ struct DatabaseRoleTests {
             try await Self.select(roles)
             try await Self.dial(roles)
             try await Self.record(roles)
+            try await Self.hear(roles)
         }
     }
 
@@ -120,7 +121,15 @@ struct DatabaseRoleTests {
                 (2, "update attempt_counts set attempts = 0"),
                 (2, "select email from contacts"), (2, "delete from exclusion_list_entries"),
                 (2, "update campaigns set status = 'running'"), (2, "update contacts set attempts_count = 0"),
-                (3, "select phone_number from contacts"), (3, "select * from call_attempts"),
+                (3, "select email from contacts"), (3, "select * from call_attempts"), (3, "select * from contacts"),
+                (3, "select provider_call_id from call_attempts"), (3, "delete from exclusion_list_entries"),
+                (3, "update call_attempts set ended_at = now()"), (3, "update call_attempts set counted = false"),
+                (3, "update contacts set attempts_count = 0"), (3, "update contacts set phone_number = '+15005550001'"),
+                (3, "update campaigns set status = 'running'"), (3, "select answer_url from campaigns"),
+                (3, "insert into contacts (id) select gen_random_uuid()"), (3, "delete from contacts"),
+                (3, "insert into call_attempts (call_id) select gen_random_uuid()"),
+                (3, "select * from suppressed_numbers"),
+                (3, "update survey_events set published_at = now()"), (3, "update attempt_counts set attempts = 0"),
                 (4, "drop table contacts"), (4, "delete from schema_migrations"),
                 (5, "update contacts set attempts_count = 0"), (5, "delete from exclusion_list_entries"),
                 (0, "update trunks set paused_at = null"), (0, "select * from survey_events"),
@@ -135,13 +144,17 @@ struct DatabaseRoleTests {
         }
     }
 
-    @Test("every grant is needed: taken away, its process fails", arguments: ["selector", "dialer", "recorder"])
+    @Test(
+        "every grant is needed: taken away, its process fails",
+        arguments: ["selector", "dialer", "recorder", "webhooks"]
+    )
     func needed(role: String) async throws {
         try await Roles.run { roles in
             let life: @Sendable () async throws -> Void = {
                 switch role {
                 case "selector": try await Self.select(roles)
                 case "dialer": try await Self.dial(roles)
+                case "webhooks": try await Self.hear(roles)
                 default: try await Self.record(roles)
                 }
             }
@@ -260,6 +273,30 @@ struct DatabaseRoleTests {
         #expect(batch.changed == 1)
         let events = try await store.unpublishedSurveyEvents(olderThan: .zero)
         try await store.markPublished(events.map(\.eventID))
+        try await store.ping()
+    }
+
+    /// What interviews say, during and after their calls.
+    private static func hear(_ roles: Roles) async throws {
+        let store = try roles.store("webhooks")
+        let owner = roles.scratch.store
+        let campaign = try await roles.campaign(contacts: 3)
+        let requests = try await owner.claim(campaign: campaign, limit: 3, leaseDuration: .seconds(60)).requests
+        _ = try await owner.beginAttempts(
+            roles.wishes(requests),
+            dialerID: "d1",
+            trunk: "default",
+            margin: .seconds(5)
+        )
+        let end = CallEvent(callID: requests[0].callID, status: .completed, occurredAt: Date())
+        _ = try await owner.record([CallReport(end)])
+        let outcomes: [SurveyOutcomeReport.Outcome] = [.refused, .completed, .optOut]
+        for (request, outcome) in zip(requests, outcomes) {
+            let report = SurveyOutcomeReport(callID: request.callID, outcome: outcome, occurredAt: Date())
+            let batch = try await store.record([report])
+            #expect(batch.changed == 1)
+            #expect(batch.surveyEvents.count == (request.callID == requests[0].callID ? 1 : 0))
+        }
         try await store.ping()
     }
 }

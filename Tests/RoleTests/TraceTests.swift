@@ -143,6 +143,7 @@ struct TraceTests {
         let server = WebhookServer(
             configuration: WebhookConfiguration(),
             provider: provider,
+            store: house.scratch.store,
             broker: house.publisher,
             logger: house.scratch.logger
         )

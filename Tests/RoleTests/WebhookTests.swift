@@ -21,7 +21,8 @@ struct WebhookTests {
     private static let signature = HTTPField.Name("X-Signature")
 
     private static func server(
-        _ broker: AMQPConnection,
+        _ house: House,
+        broker: AMQPConnection? = nil,
         _ configuration: WebhookConfiguration = WebhookConfiguration()
     ) -> WebhookServer {
         var logger = Logger(label: "webhooks")
@@ -29,7 +30,8 @@ struct WebhookTests {
         return WebhookServer(
             configuration: configuration,
             provider: ScriptedProvider(),
-            broker: broker,
+            store: house.scratch.store,
+            broker: broker ?? house.publisher,
             logger: logger
         )
     }
@@ -66,7 +68,7 @@ struct WebhookTests {
     @Test("a good callback is answered once the broker has it; bad ones are refused by kind")
     func answers() async throws {
         try await House.run { house in
-            let server = Self.server(house.publisher)
+            let server = Self.server(house)
             let callID = CallID.make()
             #expect(try await Self.post(server, signature: "good", body: callID.lowercased) == .noContent)
             #expect(try await house.publisher.queueStatus(CallTopology.callEvents).messagesReady == 1)
@@ -87,7 +89,7 @@ struct WebhookTests {
             var configuration = WebhookConfiguration()
             configuration.refusalsPerMinute = 3
             configuration.proxies = 1
-            let server = Self.server(house.publisher, configuration)
+            let server = Self.server(house, configuration)
             func ask(_ signature: String, from hops: String) async throws -> HTTPResponse.Status {
                 var headers = HTTPFields()
                 if let name = HTTPField.Name("X-Forwarded-For") { headers[name] = hops }
@@ -138,7 +140,7 @@ struct WebhookTests {
         try await House.run { house in
             var configuration = WebhookConfiguration()
             configuration.bodyTimeout = .seconds(1)
-            let application = Application(router: Self.server(house.publisher, configuration).router())
+            let application = Application(router: Self.server(house, configuration).router())
             try await application.test(.live) { client in
                 let answer = try await Shell.output(Self.withoutBody(try #require(client.port)) + "; head -n 1 <&3")
                 #expect(answer.contains("408"))
@@ -153,7 +155,7 @@ struct WebhookTests {
             configuration.requestsAtOnce = 1
             configuration.refusalsPerMinute = 0
             configuration.bodyTimeout = .seconds(3600)
-            let application = Application(router: Self.server(house.publisher, configuration).router())
+            let application = Application(router: Self.server(house, configuration).router())
             try await application.test(.live) { client in
                 let port = try #require(client.port)
                 let flag = FileManager.default.temporaryDirectory.path + "/" + UUID().uuidString
@@ -187,54 +189,11 @@ struct WebhookTests {
             let broker = try house.scratch.connection()
             await broker.close()
             let status = try await Self.post(
-                Self.server(broker),
+                Self.server(house, broker: broker),
                 signature: "good",
                 body: CallID.make().lowercased
             )
             #expect(status == .serviceUnavailable)
-        }
-    }
-
-    @Test("an interview's outcome needs a valid token and a word that we know, and reaches the attempt")
-    func surveyOutcome() async throws {
-        try await House.run { house in
-            let campaign = try await Fixtures.runningCampaign(in: house.scratch.store, contacts: 1)
-            let claim = try await house.scratch.store.claim(campaign: campaign, limit: 1, leaseDuration: .seconds(60))
-            let request = claim.requests[0]
-            _ = try await house.scratch.store.beginAttempts(
-                [.init(callID: request.callID, contactID: request.contactID, expiresAt: request.expiresAt)],
-                dialerID: "d1",
-                trunk: "default",
-                margin: .seconds(10)
-            )
-            var configuration = WebhookConfiguration()
-            configuration.outcomeTokens = ["the-token-of-today", "the-one-before"]
-            let server = Self.server(house.publisher, configuration)
-            let path = "/v1/calls/\(request.callID.lowercased)/outcome"
-            func say(_ body: String, token: String?, path: String) async throws -> HTTPResponse.Status {
-                try await Self.post(
-                    server,
-                    path: path,
-                    headers: token.map { [.authorization: "Bearer " + $0] } ?? [:],
-                    body
-                )
-            }
-            let good = #"{"outcome": "refused"}"#
-            #expect(try await say(good, token: nil, path: path) == .unauthorized)
-            #expect(try await say(good, token: "the-token-of-todaz", path: path) == .unauthorized)
-            #expect(try await say(good, token: "", path: path) == .unauthorized)
-            #expect(try await say("{}", token: "the-one-before", path: path) == .badRequest)
-            #expect(try await say(#"{"outcome": "bored"}"#, token: "the-one-before", path: path) == .badRequest)
-            #expect(try await say(good, token: "the-one-before", path: "/v1/calls/7/outcome") == .badRequest)
-            #expect(try await house.publisher.queueStatus(CallTopology.callEvents).messagesReady == 0)
-            #expect(try await say(good, token: "the-token-of-today", path: path) == .noContent)
-            #expect(try await say(good, token: "the-one-before", path: path) == .noContent)
-            try await house.withRecorder {
-                try await house.report(.completed, request.callID)
-                try await eventually("the refusal counts") { try await house.count("state = 'refused'") == 1 }
-            }
-            let closed = Self.server(house.publisher, WebhookConfiguration())
-            #expect(try await Self.post(closed, path: path, headers: [:], good) == .notFound)
         }
     }
 }

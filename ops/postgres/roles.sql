@@ -8,9 +8,8 @@
 --
 -- Then give each process a user of its own: create role dialer_1 login password '…' in role call_scheduler_dialer;
 -- No role but the operator's can delete anything or change a campaign's rules, and only people's, operator and reader, can
--- read e-mail addresses. Tests run the
--- statements of the selector, the dialer and the recorder under their roles, and see each of these grants missed when it
--- is taken away.
+-- read e-mail addresses. Tests run the statements of the four roles that are processes under their names, and see each of
+-- these grants missed when it is taken away.
 
 do $$
 declare
@@ -76,6 +75,23 @@ grant insert (kind, call_id, contact_id, campaign_id, external_contact_id, attem
 grant update (published_at) on survey_events to call_scheduler_recorder;
 grant insert (phone_number, reason, source, expires_at) on exclusion_list_entries to call_scheduler_recorder;
 grant select, update (reason, source, expires_at) on exclusion_list_entries to call_scheduler_recorder;
+
+-- Commits what interviews say of their outcome, moves their contacts, and excludes who opts out. Of calls it can change
+-- nothing else, and the provider's callbacks do not come here.
+grant select (id, name, retry_minutes, retry_interval_minutes, retry_jitter_percent, max_attempts, outcome_maximums,
+    day_parts, calling_week, blocked_dates, time_zone, ends_at) on campaigns to call_scheduler_webhooks;
+grant select (id, region) on campaign_strata to call_scheduler_webhooks;
+grant select (id, call_id, contact_id, campaign_id, dialer_id, phone_number, ended_at, outcome, counted, answered_by,
+    error_code, survey_outcome, survey_reported_at) on call_attempts to call_scheduler_webhooks;
+grant update (outcome, survey_outcome, survey_reported_at) on call_attempts to call_scheduler_webhooks;
+grant select (id, campaign_id, external_contact_id, phone_number, time_zone, state, prior_state, call_id, lease_until,
+    attempts_count, next_attempt_at, stratum_id, day_part_attempts, disposition) on contacts to call_scheduler_webhooks;
+grant update (state, prior_state, call_id, lease_until, next_attempt_at, last_outcome, excluded_reason, disposition)
+    on contacts to call_scheduler_webhooks;
+grant select, insert (kind, call_id, contact_id, campaign_id, external_contact_id, attempts, occurred_at) on survey_events
+    to call_scheduler_webhooks;
+grant select, insert (phone_number, reason, source, expires_at), update (reason, source, expires_at)
+    on exclusion_list_entries to call_scheduler_webhooks;
 
 -- People with the command line: everything but the schema.
 grant select, insert, update, delete on all tables in schema public to call_scheduler_operator;
