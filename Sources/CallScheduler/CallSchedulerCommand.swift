@@ -31,7 +31,7 @@ struct CallSchedulerCommand: AsyncParsableCommand {
                 name: "Operation:",
                 subcommands: [
                     MigrateCommand.self, DoctorCommand.self, AuditCommand.self, RecoverCommand.self,
-                    RetentionCommand.self,
+                    RetentionCommand.self, DeadLettersCommand.self,
                     NumbersCommand.self, ProviderSimulatorCommand.self, VerifyLedgerCommand.self,
                 ]
             ),

@@ -155,7 +155,7 @@ struct DoctorCommand: AsyncParsableCommand {
                             check: "dead letters",
                             ok: true,
                             finding: "\(dead) message(s) in \(CallTopology.dead)",
-                            advice: "their x-death headers tell where they come from"
+                            advice: "`call-scheduler dead-letters list` tells why"
                         )
                     )
                 }

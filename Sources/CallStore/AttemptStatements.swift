@@ -35,6 +35,11 @@ extension CallStore {
         "select call_id from call_attempts where call_id = any ($1::uuid[]) and ended_at is not null"
     )
 
+    static let errorCodesAmong = PostgresStatement(
+        name: "error_codes_among",
+        "select call_id, error_code from call_attempts where call_id = any ($1::uuid[]) and error_code is not null"
+    )
+
     static let boundAmong = PostgresStatement(
         name: "bound_among",
         """

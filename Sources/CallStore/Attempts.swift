@@ -198,6 +198,14 @@ extension CallStore {
         return Dictionary(pairs) { first, _ in first }
     }
 
+    /// The error codes of those of these calls that have one.
+    /// - Throws: `PostgresError`.
+    public func errorCodes(of callIDs: [UUID]) async throws -> [UUID: String] {
+        let rows = try await self.client.execute(Self.errorCodesAmong, [callIDs])
+        let pairs = try rows.map { (try $0.decode(UUID.self, at: 0), try $0.decode(String.self, at: 1)) }
+        return Dictionary(pairs) { first, _ in first }
+    }
+
     /// Stores the provider's ids of accepted calls.
     /// - Throws: `PostgresError`.
     public func markPlaced(_ calls: [(callID: UUID, providerCallID: String, rawStatus: String)]) async throws {
