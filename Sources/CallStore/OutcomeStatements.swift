@@ -31,7 +31,18 @@ extension CallStore {
             from applied p
             join campaigns k on k.id = p.campaign_id
             where p.ended_at is not null and p.outcome is distinct from p.old_outcome)
-        -- A contact moves when its own call ends; a late "completed" of an earlier call also settles it.
+        -- One row for a contact, of which an update takes only one: calls of several attempts may end in one batch. The
+        -- strongest word decides, and among the others the latest call, which alone can be the contact's own.
+        , decisive as materialized (
+            select distinct on (e.contact_id) e.*,
+                array_agg(e.call_id) over contact as call_ids,
+                min(attempt_disposition(e.outcome, e.counted, e.answered_by, e.error_code, e.survey_outcome))
+                    over contact as best_disposition
+            from ended e
+            window contact as (partition by e.contact_id)
+            order by e.contact_id, e.outcome = 'refused' desc, e.outcome = 'completed' desc, e.id desc)
+        -- A contact moves when its own call ends; a late "completed" of an earlier call also settles it. The rules are
+        -- those of the campaign that it belongs to now: somebody may have moved it during the call.
         , moved as (
             update contacts c
             set state = case
@@ -43,11 +54,16 @@ extension CallStore {
                 next_attempt_at = case
                     when c.state in ('completed', 'refused', 'excluded') or e.outcome in ('completed', 'refused')
                         or e.is_permanent or c.attempts_count >= k.max_attempts
+                        -- Nobody can call who was erased during the call.
+                        or c.phone_number is null
                         or k.outcome_maximums ? e.outcome and (k.outcome_maximums ->> e.outcome)::int <= 1 + (
                             select count(*)
                             from call_attempts o
-                            where o.phone_number = e.phone_number and o.contact_id = e.contact_id and o.counted
-                                and o.outcome = e.outcome and o.call_id <> e.call_id)
+                            -- What this batch says of another call is not yet in the row that is read here.
+                            left join applied n on n.call_id = o.call_id
+                            where o.phone_number = e.phone_number and o.contact_id = e.contact_id
+                                and coalesce(n.counted, o.counted) and coalesce(n.outcome, o.outcome) = e.outcome
+                                and o.call_id <> e.call_id)
                         then null
                     when k.day_parts = '[]' then e.pause_ends_at
                     else nullif(
@@ -60,18 +76,17 @@ extension CallStore {
                         'infinity')
                 end,
                 last_outcome = e.outcome,
-                disposition = least(c.disposition, attempt_disposition(
-                    e.outcome, e.counted, e.answered_by, e.error_code, e.survey_outcome)),
+                disposition = least(c.disposition, e.best_disposition),
                 prior_state = null,
-                call_id = case when c.call_id = e.call_id or c.prior_state is not null then null else c.call_id end,
+                call_id = case
+                    when c.call_id = any (e.call_ids) or c.prior_state is not null then null else c.call_id
+                end,
                 lease_until = case
-                    when c.call_id = e.call_id or c.prior_state is not null then null else c.lease_until
+                    when c.call_id = any (e.call_ids) or c.prior_state is not null then null else c.lease_until
                 end
-            from ended e
-            join campaigns k on k.id = e.campaign_id
-            join campaign_strata s on s.campaign_id = e.campaign_id
-            where c.id = e.contact_id and s.id = c.stratum_id
-                and (c.call_id = e.call_id
+            from decisive e, campaigns k, campaign_strata s
+            where c.id = e.contact_id and k.id = c.campaign_id and s.id = c.stratum_id
+                and (c.call_id = any (e.call_ids)
                     or e.outcome in ('completed', 'refused') and c.state in ('pending', 'not_reached', 'in_progress')
                     or e.outcome = 'refused' and c.state = 'completed')
             returning c.id, c.campaign_id, c.external_contact_id, c.attempts_count, c.state, c.next_attempt_at,
@@ -151,7 +166,7 @@ extension CallStore {
                 provider_raw_status = case when m.is_stronger then m.raw_status else a.provider_raw_status end
             from merged m
             where a.id = m.id
-            returning a.call_id, a.contact_id, a.campaign_id, a.dialer_id, a.ended_at, a.outcome, a.phone_number,
+            returning a.id, a.call_id, a.contact_id, a.campaign_id, a.dialer_id, a.ended_at, a.outcome, a.phone_number,
                 a.counted, a.answered_by, a.error_code, a.survey_outcome,
                 extract(epoch from a.answered_at - a.ringing_at)::float8 as ring_seconds, m.is_stronger, m.old_outcome, m.is_permanent)
         \(CallStore.settleContacts)

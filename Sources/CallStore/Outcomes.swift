@@ -32,22 +32,36 @@ extension CallStore {
 
     /// Applies reports: monotonic, so that any order and any repetition of a call's reports gives the same row; moves
     /// the contacts; writes survey events to the outbox. One transaction.
-    /// - Parameter reports: One report per call; merge several with ``CallReport/merge(_:)``.
+    /// - Parameters:
+    ///   - reports: One report per call; merge several with ``CallReport/merge(_:)``.
+    ///   - lockTimeout: How long it waits for a row that somebody else has locked; nil for as long as a statement may take.
     /// - Returns: What they brought.
     /// - Throws: `PostgresError`; nothing was recorded then.
-    public func record(_ reports: [CallReport]) async throws -> RecordedBatch {
+    public func record(_ reports: [CallReport], lockTimeout: Duration? = nil) async throws -> RecordedBatch {
         guard !reports.isEmpty else { return RecordedBatch() }
-        let result = try await self.client.execute(
-            Self.recordReports,
-            [
-                reports.map(\.callID), reports.map(\.providerCallID), reports.map { $0.status.rank },
-                reports.map(\.errorCode), reports.map(\.rawStatus), reports.map { $0.answeredBy?.rawValue },
-                reports.map(\.answeredAt), reports.map { PermanentFailure.matches(errorCode: $0.errorCode) },
-                reports.map(\.ringingAt),
-            ]
-        )
-        return try Self.batch(result, reported: reports.map(\.callID))
+        let parameters: [any PostgresEncodable] = [
+            reports.map(\.callID), reports.map(\.providerCallID), reports.map { $0.status.rank },
+            reports.map(\.errorCode), reports.map(\.rawStatus), reports.map { $0.answeredBy?.rawValue },
+            reports.map(\.answeredAt), reports.map { PermanentFailure.matches(errorCode: $0.errorCode) },
+            reports.map(\.ringingAt),
+        ]
+        guard let lockTimeout else {
+            // By itself: a transaction would cost two more round trips for each batch.
+            let result = try await self.client.execute(Self.recordReports, parameters)
+            return try Self.batch(result, reported: reports.map(\.callID))
+        }
+        return try await self.client.withTransaction { connection in
+            try await connection.execute(Self.limitLocks, [Self.milliseconds(lockTimeout)])
+            let result = try await connection.execute(Self.recordReports, parameters)
+            return try Self.batch(result, reported: reports.map(\.callID))
+        }
     }
+
+    /// For the rest of the transaction.
+    static let limitLocks = PostgresStatement(name: "limit_locks", "select set_config('lock_timeout', $1, true)")
+
+    /// A time as a setting of the server takes it.
+    static func milliseconds(_ time: Duration) -> String { String(max(1, Int(time.inSeconds * 1000))) }
 
     /// Reads what a statement that applies reports returns.
     static func batch(_ result: PostgresResult, reported: [UUID]) throws -> RecordedBatch {

@@ -3,17 +3,36 @@
 
 public import CallModel
 import Foundation
+import Logging
 import Postgres
 
 extension CallStore {
     /// Applies what conducted the interviews says: an attempt that is over changes its outcome and its contact, one that
     /// is live remembers the outcome for its end, and an opt-out excludes the number at once. One transaction.
-    /// - Parameter reports: One report per call; merge several with ``SurveyOutcomeReport/merge(_:)``.
+    /// - Parameters:
+    ///   - reports: One report per call; merge several with ``SurveyOutcomeReport/merge(_:)``.
+    ///   - lockTimeout: How long it waits for a row that somebody else has locked; nil for as long as a statement may take.
     /// - Returns: What they brought.
     /// - Throws: `PostgresError`; nothing was recorded then.
-    public func record(_ reports: [SurveyOutcomeReport]) async throws -> RecordedBatch {
+    public func record(_ reports: [SurveyOutcomeReport], lockTimeout: Duration? = nil) async throws -> RecordedBatch {
         guard !reports.isEmpty else { return RecordedBatch() }
-        return try await self.client.withTransaction { connection in
+        // Whoever sent it may not come again, and two that move the same contacts in different orders may meet: one of them
+        // is told by the server to try again.
+        for _ in 0..<3 {
+            do {
+                return try await self.recordOnce(reports, lockTimeout: lockTimeout)
+            } catch let error as PostgresError where error.sqlState?.hasPrefix("40") == true {
+                self.logger.debug("Outcomes of interviews met others", metadata: ["error": "\(error)"])
+            }
+        }
+        return try await self.recordOnce(reports, lockTimeout: lockTimeout)
+    }
+
+    private func recordOnce(_ reports: [SurveyOutcomeReport], lockTimeout: Duration?) async throws -> RecordedBatch {
+        try await self.client.withTransaction { connection in
+            if let lockTimeout {
+                try await connection.execute(Self.limitLocks, [Self.milliseconds(lockTimeout)])
+            }
             let result = try await connection.execute(
                 Self.recordSurveyOutcomes,
                 [reports.map(\.callID), reports.map(\.outcome.rawValue)]
@@ -66,7 +85,7 @@ extension CallStore {
                 end
             from merged m
             where a.id = m.id and a.call_id = any ($1::uuid[])
-            returning a.call_id, a.contact_id, a.campaign_id, a.dialer_id, a.ended_at, a.outcome, a.phone_number,
+            returning a.id, a.call_id, a.contact_id, a.campaign_id, a.dialer_id, a.ended_at, a.outcome, a.phone_number,
                 a.counted, a.answered_by, a.error_code, a.survey_outcome, m.is_stronger, m.old_outcome, false as is_permanent)
         \(CallStore.settleContacts)
         select p.call_id, p.dialer_id, p.ended_at is not null, p.is_stronger,
