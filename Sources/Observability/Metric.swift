@@ -265,6 +265,13 @@ public struct Metric: Sendable {
             worry: "it rises: callbacks do not arrive and the provider does not answer"
         ),
         Metric(
+            "dialer_reports_repeated_total",
+            .counter,
+            "dialer",
+            "Reports sent again, because the broker had confirmed them and nobody has recorded them.",
+            worry: "it rises: recorders are down or behind, or the broker has lost messages"
+        ),
+        Metric(
             "dialer_canceled_total",
             .counter,
             "dialer",
@@ -356,8 +363,15 @@ public struct Metric: Sendable {
             "recorder_poison_total",
             .counter,
             "recorder",
-            "Reports that could not be read and went to dial.dead.",
-            worry: "it rises: somebody else publishes to the exchange"
+            "Reports that nobody can read or whose values the database refuses; they went to dial.dead.",
+            worry: "it rises: somebody else publishes to the exchange; see `dead-letters list`"
+        ),
+        Metric(
+            "recorder_set_aside",
+            .gauge,
+            "recorder",
+            "Reports that the database does not take now while it takes others; tried again until it does.",
+            worry: "it is not 0 for long: /health/ready and the log tell why, often a lock that somebody holds"
         ),
     ]
 
@@ -367,7 +381,8 @@ public struct Metric: Sendable {
             .counter,
             "webhooks",
             "Requests, by what was done with them.",
-            worry: "forged rises: a wrong token, a wrong WEBHOOK_PUBLIC_URL, or a forger; unconfirmed: the broker",
+            worry: "forged rises: a wrong token, a wrong WEBHOOK_PUBLIC_URL, or a forger; unconfirmed: the broker; "
+                + "unrecorded: the database; unknown_call: interviews of another system",
             labels: ["result"]
         ),
         Metric(

@@ -18,13 +18,15 @@ import Tracing
 ///
 /// "Recording" an outcome; no audio is recorded here. Any number may run.
 public final class OutcomeRecorder: Service {
-    private let configuration: RecorderConfiguration
-    private let store: CallStore
-    private let consuming: AMQPConnection
-    private let publishing: AMQPConnection
-    private let logger: Logger
-    private let metrics = RecorderMetrics()
-    private let fault = NIOLockedValueBox<String?>(nil)
+    let configuration: RecorderConfiguration
+    let store: CallStore
+    let consuming: AMQPConnection
+    let publishing: AMQPConnection
+    let logger: Logger
+    let metrics = RecorderMetrics()
+    /// Why whoever records cannot, by its number.
+    private let faults = NIOLockedValueBox<[Int: String]>([:])
+    private let setAside = NIOLockedValueBox<[RecorderInput]>([])
 
     /// Creates a Recorder.
     /// - Parameters:
@@ -48,7 +50,9 @@ public final class OutcomeRecorder: Service {
     }
 
     /// Why reports are not recorded now; nil when all is well.
-    public var currentFault: String? { self.fault.withLockedValue(\.self) }
+    public var currentFault: String? {
+        self.faults.withLockedValue { faults in faults.min { $0.key < $1.key }?.value }
+    }
 
     /// Records until the process drains: takes no more reports then, and records those that it has.
     public func run() async throws {
@@ -68,14 +72,15 @@ public final class OutcomeRecorder: Service {
                 }
             }
             group.addTask { await self.publishOutbox() }
+            group.addTask { await self.recordWhatIsSetAside() }
             // Two at a time, so that the database works while the broker confirms; the second only when many wait, because a
             // few batches of many reports cost less than many of few.
             let limit = self.configuration.batchSize
             await withTaskGroup(of: Void.self) { recorders in
-                for atLeast in [1, (limit + 1) / 2] {
+                for (number, atLeast) in [1, (limit + 1) / 2].enumerated() {
                     recorders.addTask {
                         while let batch = await buffer.take(atLeast: atLeast, limit: limit) {
-                            await self.handle(batch)
+                            await self.handle(batch, recorder: number)
                         }
                     }
                 }
@@ -97,7 +102,7 @@ public final class OutcomeRecorder: Service {
         }
     }
 
-    private func handle(_ deliveries: [AMQPDelivery]) async {
+    private func handle(_ deliveries: [AMQPDelivery], recorder: Int) async {
         let start = ContinuousClock.now
         var events: [RecorderInput] = []
         events.reserveCapacity(deliveries.count)
@@ -105,129 +110,81 @@ public final class OutcomeRecorder: Service {
             do {
                 events.append(try RecorderInput(delivery))
             } catch {
-                self.reject(delivery, reason: error.reason)
+                await self.putAside(delivery, reason: error.reason)
             }
         }
-        if await self.recordUntilDone(events) {
-            let now = Date()
-            for event in events.compactMap(\.callEvent) {
-                self.metrics.lag.recordSeconds(max(0, now.timeIntervalSince(event.occurredAt)))
-            }
-            self.metrics.batchSize.record(events.count)
-            self.metrics.batchDuration.record(duration: ContinuousClock.now - start)
+        guard !events.isEmpty, await self.recordUntilDone(events, recorder: recorder) else { return }
+        let now = Date()
+        for event in events.compactMap(\.callEvent) {
+            self.metrics.lag.recordSeconds(max(0, now.timeIntervalSince(event.occurredAt)))
         }
+        self.metrics.batchSize.record(events.count)
+        self.metrics.batchDuration.record(duration: ContinuousClock.now - start)
     }
 
-    /// Nothing is acked before it is committed: while the database is away, this waits.
-    private func recordUntilDone(_ events: [RecorderInput]) async -> Bool {
-        guard !events.isEmpty else { return true }
-        var pause = Duration.milliseconds(100)
+    /// Nothing is acked before it is committed: while the database is away, this waits. What fails while others do not is
+    /// set aside, so that it holds up nobody.
+    private func recordUntilDone(_ events: [RecorderInput], recorder: Int) async -> Bool {
+        var left = events
+        var pause = BackOff(upTo: .seconds(5))
         while true {
-            do {
-                try await self.record(events)
-                self.fault.withLockedValue { $0 = nil }
+            let result = await self.recordApart(left, lockTimeout: nil)
+            self.setAside(result.failedAlone, because: result.reason)
+            left = result.notTried
+            guard !left.isEmpty else {
+                self.note(nil, recorder: recorder)
                 return true
-            } catch let error as PostgresError where [.server, .encoding].contains(error.code) && !error.isRetryable {
-                await self.isolate(events, after: error)
-                return true
-            } catch {
-                self.metrics.failures.increment()
-                self.fault.withLockedValue { $0 = "\(error)" }
-                self.logger.warning("Reports wait to be recorded", metadata: .keys([.error: "\(error)"]))
-                // Unacked reports are delivered again, to this recorder's successor.
-                if Task.isCancelled || Task.isShuttingDownGracefully { return false }
-                try? await cancelWhenGracefulShutdown { [pause] in try await Task.sleep(for: pause) }
-                pause = min(pause * 2, .seconds(5))
             }
+            self.note(result.reason, recorder: recorder)
+            self.logger.warning("Reports wait to be recorded", metadata: .keys([.error: result.reason ?? ""]))
+            // Unacked reports are delivered again, to this recorder's successor.
+            if Task.isCancelled || Task.isShuttingDownGracefully { return false }
+            await pause.wait()
+            left.removeAll { !$0.delivery.isValid }
         }
     }
 
-    /// One report that the database will never take must not hold up the others.
-    private func isolate(_ events: [RecorderInput], after error: PostgresError) async {
-        guard events.count > 1 else {
-            for event in events { self.reject(event.delivery, reason: "the database refuses it: \(error)") }
-            return
-        }
-        let middle = events.count / 2
-        _ = await self.recordUntilDone(Array(events[..<middle]))
-        _ = await self.recordUntilDone(Array(events[middle...]))
-    }
-
-    private func record(_ events: [RecorderInput]) async throws {
-        FailPoint.recorderReceived.reach()
-        let span = startSpan("record reports", context: .topLevel, ofKind: .consumer)
-        defer { span.end() }
-        if span.isRecording {
-            for event in events {
-                span.addLink(SpanLink(context: CallMessages.context(of: event.delivery), attributes: [:]))
+    /// Reports that the database did not take, although it took others: again and again until it does.
+    private func recordWhatIsSetAside() async {
+        var pause = BackOff(from: .seconds(1), upTo: .seconds(10))
+        while !Task.isCancelled, !Task.isShuttingDownGracefully {
+            await pause.wait()
+            // What the broker delivers anew is tried anew.
+            let events = self.setAside.withLockedValue { events in
+                defer { events.removeAll() }
+                return events.filter(\.delivery.isValid)
             }
-        }
-        // First, or an interview that was refused would be a complete for a moment: announced as one, and counted for a quota.
-        try await self.tell(self.store.record(SurveyOutcomeReport.merge(events.compactMap(\.surveyOutcome))), events)
-        try await self.tell(self.store.record(CallReport.merge(events.compactMap(\.callEvent))), events)
-        FailPoint.recorderPublished.reach()
-        self.metrics.reports.increment(by: events.count)
-        self.consuming.ack(events.map(\.delivery))
-    }
-
-    /// Tells the world what is committed.
-    private func tell(_ batch: CallStore.RecordedBatch, _ inputs: [RecorderInput]) async throws {
-        FailPoint.recorderCommitted.reach()
-        for callID in batch.unknownCalls {
-            self.metrics.unknownCalls.increment()
-            self.logger.notice("A report names a call that is not ours", metadata: .keys([.callID: callID.lowercased]))
-        }
-        self.metrics.outcomes(batch.outcomes)
-        if !batch.surveyEvents.isEmpty {
-            do {
-                try await self.publish(batch.surveyEvents, after: inputs)
-            } catch {
-                // They are in the outbox: the report itself is recorded and must not be held back.
-                self.logger.notice("Survey events wait to be published", metadata: .keys([.error: "\(error)"]))
+            guard !events.isEmpty else {
+                self.note(nil, recorder: Self.aside)
+                self.metrics.setAside.record(0)
+                pause = BackOff(from: .seconds(1), upTo: .seconds(10))
+                continue
             }
-        }
-        for (dialerID, ended) in Dictionary(grouping: batch.ended, by: \.dialerID) {
-            for start in stride(from: 0, to: ended.count, by: CallEndedHint.maximumCalls) {
-                let calls = ended[start..<min(start + CallEndedHint.maximumCalls, ended.count)]
-                guard let hint = CallEndedHint(callIDs: calls.map(\.callID)) else { continue }
-                self.publishing.publishUnconfirmed(CallMessages.publication(of: hint, dialerID: dialerID))
-            }
+            let result = await self.recordApart(events, lockTimeout: .seconds(1))
+            self.setAside(result.failedAlone + result.notTried, because: result.reason)
         }
     }
 
-    private func publish(_ events: [SurveyEvent], after inputs: [RecorderInput] = []) async throws {
-        let deliveries = Dictionary(inputs.compactMap { input in input.callID.map { ($0, input.delivery) } }) {
-            _,
-            last in last
+    private func setAside(_ events: [RecorderInput], because reason: String?) {
+        guard !events.isEmpty else { return }
+        let count = self.setAside.withLockedValue { waiting in
+            waiting += events
+            return waiting.count
         }
-        let publications = events.map { event in
-            let context = deliveries[event.callID].map { CallMessages.context(of: $0) } ?? .topLevel
-            return CallMessages.publication(of: event, context: context.rooted(at: event.callID))
+        self.metrics.setAside.record(count)
+        self.note("\(count) report(s) wait: \(reason ?? "")", recorder: Self.aside)
+        for event in events {
+            self.logger.warning(
+                "A report waits, because the database does not take it now",
+                metadata: .keys([.callID: event.callID?.lowercased ?? "", .error: reason ?? ""])
+            )
         }
-        let results = await self.publishing.publish(batch: publications)
-        var published: [UUID] = []
-        var fault: AMQPError?
-        for (event, result) in zip(events, results) {
-            switch result {
-            case .success: published.append(event.eventID)
-            case .failure(let error): fault = error
-            }
-        }
-        try await self.store.markPublished(published)
-        self.metrics.surveyEvents.increment(by: published.count)
-        if let fault { throw fault }
     }
 
-    private func reject(_ delivery: AMQPDelivery, reason: String) {
-        self.metrics.poison.increment()
-        self.logger.warning(
-            "A report cannot be read and was dead-lettered",
-            metadata: .keys([.queue: CallTopology.callEvents, .reason: reason])
-        )
-        do {
-            try delivery.nack(requeue: false)
-        } catch {
-            self.logger.debug("The delivery is gone and will come again", metadata: .keys([.error: "\(error)"]))
-        }
+    /// The number of who records what was set aside.
+    private static let aside = 2
+
+    private func note(_ fault: String?, recorder: Int) {
+        self.faults.withLockedValue { $0[recorder] = fault }
     }
 }

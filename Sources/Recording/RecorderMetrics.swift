@@ -13,6 +13,7 @@ struct RecorderMetrics: Sendable {
     let unknownCalls = Counter(label: "call_scheduler_recorder_unknown_calls_total")
     let surveyEvents = Counter(label: "call_scheduler_recorder_survey_events_total")
     let failures = Counter(label: "call_scheduler_recorder_failures_total")
+    let setAside = Gauge(label: "call_scheduler_recorder_set_aside")
     let lag = Timer(label: "call_scheduler_recorder_report_lag_seconds")
     private let ringToAnswer = Timer(label: "call_scheduler_recorder_ring_to_answer_seconds")
     private let campaigns = BoundedLabels()

@@ -9,6 +9,7 @@ import Dialing
 import Foundation
 import Logging
 import NIOConcurrencyHelpers
+import Postgres
 import Recording
 import Selection
 import ServiceLifecycle
@@ -161,6 +162,44 @@ struct House: Sendable {
         )
         try await Self.serving(recorder) { try await body() }
         await consuming.close()
+    }
+
+    /// Runs a recorder with a connection to the database of its own making while the body runs, then drains it.
+    func withRecorder(
+        parameters: String? = nil,
+        options: (inout PostgresConfiguration) -> Void = { _ in },
+        _ body: @Sendable (OutcomeRecorder) async throws -> Void
+    ) async throws {
+        let client = try self.scratch.anotherClient(parameters: parameters, options)
+        let consuming = try self.scratch.connection(topology: CallTopology.reports())
+        var logger = self.scratch.logger
+        logger.logLevel = .error
+        let recorder = OutcomeRecorder(
+            configuration: RecorderConfiguration(),
+            store: CallStore(client: client, logger: logger),
+            consuming: consuming,
+            publishing: self.publisher,
+            logger: logger
+        )
+        try await Self.serving(recorder) { try await body(recorder) }
+        await consuming.close()
+        await client.close()
+    }
+
+    /// From now on the server answers with an error when certain attempts are changed.
+    func raise(_ state: String, onUpdateWhere condition: String) async throws {
+        try await self.scratch.execute(
+            """
+            create function raises() returns trigger language plpgsql as $$
+            begin raise exception using errcode = '\(state)', message = 'as told by a test'; end $$
+            """
+        )
+        try await self.scratch.execute(
+            """
+            create trigger raises before update on call_attempts for each row when (\(condition))
+            execute function raises()
+            """
+        )
     }
 
     static func serving(_ service: any Service, _ body: @Sendable () async throws -> Void) async throws {

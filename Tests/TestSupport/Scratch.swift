@@ -68,7 +68,7 @@ public struct Scratch: Sendable {
         await client.close()
         _ = try? await admin.execute(PostgresStatement("drop database \(name) with (force)", prepared: false))
         await admin.close()
-        try? await Self.management(.DELETE, "/api/vhosts/\(name)")
+        _ = try? await Self.management(.DELETE, "/api/vhosts/\(name)")
         return try outcome.get()
     }
 
@@ -79,6 +79,21 @@ public struct Scratch: Sendable {
             topology: topology,
             logger: self.logger
         )
+    }
+
+    /// Another client of the database.
+    /// - Parameters:
+    ///   - parameters: Added to its URI, e.g. `options=…`.
+    ///   - change: Changes its configuration.
+    /// - Returns: The client; close it.
+    /// - Throws: `PostgresError` when the URI cannot be used.
+    public func anotherClient(
+        parameters: String? = nil,
+        _ change: (inout PostgresConfiguration) -> Void = { _ in }
+    ) throws -> PostgresClient {
+        var configuration = try PostgresConfiguration(uri: self.databaseURL + (parameters.map { "?" + $0 } ?? ""))
+        change(&configuration)
+        return PostgresClient(configuration: configuration, logger: self.logger)
     }
 
     /// One value from the database.
@@ -100,10 +115,34 @@ public struct Scratch: Sendable {
     /// Takes the virtual host away with all its queues and messages, and makes an empty one of the same name: connections
     /// are closed by the broker.
     public func emptyBroker() async throws {
-        let name = self.brokerURL.split(separator: "/").last.map(String.init) ?? ""
-        try await Self.management(.DELETE, "/api/vhosts/\(name)")
-        try await Self.management(.PUT, "/api/vhosts/\(name)")
+        try await Self.management(.DELETE, "/api/vhosts/\(self.virtualHost)")
+        try await Self.management(.PUT, "/api/vhosts/\(self.virtualHost)")
     }
+
+    /// Deletes a queue or an exchange under whoever uses it.
+    /// - Parameters:
+    ///   - kind: `queues` or `exchanges`.
+    ///   - name: Its name.
+    /// - Throws: When the broker cannot be asked.
+    public func delete(_ kind: String, _ name: String) async throws {
+        try await Self.management(.DELETE, "/api/\(kind)/\(self.virtualHost)/\(name)")
+    }
+
+    /// How many bindings a queue or an exchange has; nil when there is none of this name.
+    /// - Parameters:
+    ///   - kind: `queues` or `exchanges`.
+    ///   - name: Its name.
+    /// - Returns: The number; nil when it is not there.
+    /// - Throws: When the broker cannot be asked.
+    public func bindings(_ kind: String, _ name: String) async throws -> Int? {
+        let path = "/api/\(kind)/\(self.virtualHost)/\(name)"
+        guard try await Self.management(.GET, path).status == .ok else { return nil }
+        let answer = try await Self.management(.GET, path + (kind == "queues" ? "/bindings" : "/bindings/source"))
+        let body = Data(try await answer.body.collect(upTo: 1 << 20).readableBytesView)
+        return (try JSONSerialization.jsonObject(with: body) as? [Any])?.count
+    }
+
+    private var virtualHost: String { self.brokerURL.split(separator: "/").last.map(String.init) ?? "" }
 
     private struct NoRow: Error {
         let sql: String
@@ -115,7 +154,8 @@ public struct Scratch: Sendable {
         return components?.string ?? ""
     }
 
-    private static func management(_ method: HTTPMethod, _ path: String) async throws {
+    @discardableResult
+    private static func management(_ method: HTTPMethod, _ path: String) async throws -> HTTPClientResponse {
         var components = URLComponents(string: try TestServers.management)
         let credentials = "\(components?.user ?? "guest"):\(components?.password ?? "guest")"
         components?.user = nil
@@ -124,6 +164,6 @@ public struct Scratch: Sendable {
         request.method = method
         request.headers.add(name: "Authorization", value: "Basic " + Data(credentials.utf8).base64EncodedString())
         request.headers.add(name: "Content-Type", value: "application/json")
-        _ = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+        return try await HTTPClient.shared.execute(request, timeout: .seconds(60))
     }
 }
