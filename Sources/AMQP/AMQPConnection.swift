@@ -150,11 +150,13 @@ public final class AMQPConnection: Sendable {
     /// Acks many deliveries under one wake-up, with one `multiple` ack where they form a whole prefix of the unacked
     /// ones. Those whose channel is gone are left out: the broker delivers them again.
     public func ack(_ deliveries: [AMQPDelivery]) {
-        // Each goes to the connection that it came from.
-        for (inbox, own) in Dictionary(grouping: deliveries, by: { ObjectIdentifier($0.channel.inbox) }).values.map({
-            ($0[0].channel.inbox, $0)
-        }) {
-            inbox.append(.settle(own.map { Settlement(channel: $0.channel, tag: $0.deliveryTag, kind: .ack) }))
+        // Each goes to the connection that it came from: nearly always this one.
+        let isOwn = deliveries.allSatisfy { $0.channel.inbox === self.inbox }
+        let groups =
+            isOwn ? [deliveries] : Dictionary(grouping: deliveries) { ObjectIdentifier($0.channel.inbox) }.map(\.value)
+        for group in groups {
+            let settlements = group.map { Settlement(channel: $0.channel, tag: $0.deliveryTag, kind: .ack) }
+            group.first?.channel.inbox.append(.settle(settlements))
         }
     }
 

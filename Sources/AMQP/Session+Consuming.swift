@@ -11,6 +11,8 @@ final class Source {
     let channel: ChannelReference
     let tag: String
     var unacked = UnackedTags()
+    /// Whether the broker has agreed to it.
+    var isSubscribed = false
     /// Whether it was cancelled; its channel stays until everything that it handed out is settled.
     var isEnding = false
 
@@ -61,7 +63,9 @@ extension Session {
             return
         }
         let operation = Operation(Operation.Step.subscription(subscriber, tag: source.tag)) { [unowned self] result in
-            if case .success = result { self.setFault(nil, of: subscriber) }
+            guard case .success = result else { return }
+            source.isSubscribed = true
+            self.setFault(nil, of: subscriber)
         }
         self.perform(operation, on: number)
     }
@@ -119,7 +123,7 @@ extension Session {
     /// A subscription has ended against our will.
     func lost(_ source: Source, _ error: AMQPError) {
         source.channel.invalidate()
-        self.report(.consumerLost("\(source.subscriber.queue): \(error)"))
+        if source.isSubscribed { self.report(.consumerLost("\(source.subscriber.queue): \(error)")) }
         guard !source.isEnding else { return }
         self.subscribeLater(source.subscriber, error)
         if error.code == .notFound { self.isMissing(queue: source.subscriber.queue) }

@@ -76,6 +76,9 @@ extension Session {
     /// everything until that node is back, while a new one asks the new leader. The old one stays for as long as somebody
     /// waits for a confirm on it.
     func tendPublishers(now: ContinuousClock.Instant) {
+        // Looking through the windows at each turn would cost more than publishing.
+        guard now - self.publishersTendedAt >= .milliseconds(100) else { return }
+        self.publishersTendedAt = now
         for publisher in self.allPublishers {
             publisher.window.release(now: now)
             let isDeaf =

@@ -25,6 +25,7 @@ final class Session {
     var publishers: [String: Publisher] = [:]
     /// With those that only wait for confirms.
     var allPublishers: [Publisher] = []
+    var publishersTendedAt = ContinuousClock.now
     var getters: [String: Getter] = [:]
     var upkeep = Upkeep()
     /// What the connection's users have declared.

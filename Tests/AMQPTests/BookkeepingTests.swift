@@ -1,6 +1,7 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Testing
 
 @testable import AMQP
@@ -95,5 +96,124 @@ struct BookkeepingTests {
         let answer = tags.settle(batch)
         #expect(answer.multipleUpTo == multipleUpTo)
         #expect(answer.single == single)
+    }
+
+    @Test("what is settled twice is left out the second time, and what is held is counted")
+    func settledTwice() {
+        var tags = UnackedTags()
+        for tag in UInt64(1)...5 { tags.handedOut(tag) }
+        #expect(tags.count == 5)
+        self.expect(&tags, settling: [2, 2, 4], multipleUpTo: nil, single: [2, 4])
+        self.expect(&tags, settling: [2, 1], multipleUpTo: 1, single: [])
+        let again = [tags.settle(1), tags.settle(4)]
+        #expect(again == [false, false])
+        #expect(tags.count == 2)
+        let once = tags.settle(3)
+        #expect(once)
+        self.expect(&tags, settling: [1, 2, 3, 4, 5], multipleUpTo: 5, single: [])
+        #expect(tags.count == 0)
+    }
+
+    @Test("of messages under way when the broker refuses one, only the last surely did not arrive")
+    func refusedOne() async {
+        func failures(_ code: AMQPError.Code, _ count: Int) async -> [AMQPError] {
+            var window = ConfirmWindow()
+            let batch = Self.batch(count + 1)
+            for index in 0...count { window.append(batch, index: index) }
+            _ = window.confirmed(tag: 1, multiple: false, nack: false)
+            window.refuseAll(AMQPError(code: code, replyCode: 404, message: "no"))
+            #expect(window.count == 0)
+            return await batch.wait().compactMap { outcome -> AMQPError? in
+                if case .failure(let error) = outcome { error } else { nil }
+            }
+        }
+        #expect(await failures(.notFound, 3).map(\.isOutcomeUnknown) == [true, true, false])
+        #expect(await failures(.notFound, 3).map(\.code) == [.notFound, .notFound, .notFound])
+        // One of them was too large, say: the others are not.
+        #expect(await failures(.preconditionFailed, 2).map(\.code) == [.channelClosed, .channelClosed])
+        #expect(await failures(.preconditionFailed, 1).map(\.code) == [.preconditionFailed])
+    }
+
+    @Test("a message for which nobody waits any more takes no room, and its confirm may come late")
+    func released() {
+        var window = ConfirmWindow()
+        let gone = Self.batch(1)
+        let unconfirmed = PublishBatch(gone.publications, deadline: .now + .seconds(5), isDisposable: true)
+        let good = PublishBatch(gone.publications, deadline: .now + .seconds(60))
+        for batch in [gone, unconfirmed, good] { window.append(batch, index: 0) }
+        #expect(window.waiting == 3)
+        gone.cancel()
+        window.release(now: .now)
+        #expect(window.waiting == 2)
+        window.release(now: .now + .seconds(10))
+        #expect(window.waiting == 1)
+        _ = window.confirmed(tag: 3, multiple: false, nack: false)
+        #expect(window.waiting == 0)
+        #expect(window.count == 3)
+        #expect(!window.isStuck(for: .seconds(30), now: .now))
+        #expect(window.isStuck(for: .seconds(30), now: .now + .seconds(40)))
+        _ = window.confirmed(tag: 2, multiple: true, nack: false)
+        #expect(window.count == 0)
+        #expect(window.waiting == 0)
+    }
+
+    @Test("what was never written has not arrived, whatever became of the connection")
+    func unwritten() async {
+        let batch = Self.batch(4)
+        #expect(batch.begins(0))
+        #expect(batch.begins(1))
+        batch.settle(0, .success(()))
+        batch.settleAll(AMQPError(code: .connectionLost, message: "gone", isOutcomeUnknown: true))
+        let unknown = await batch.wait().map { outcome -> Bool? in
+            if case .failure(let error) = outcome { error.isOutcomeUnknown } else { nil }
+        }
+        #expect(unknown == [nil, true, false, false])
+        #expect(!batch.begins(2), "who was told that it did not arrive must be right")
+    }
+
+    @Test("a wake-up that is written late leaves nothing readable behind")
+    func lateWakeup() {
+        let inbox = Inbox()
+        // As by a thread that was stopped between its append and its write, while the commands were taken.
+        var one: UInt64 = 1
+        #expect(write(inbox.wakeup, &one, 8) == 8)
+        #expect(inbox.take().isEmpty)
+        var descriptor = pollfd(fd: inbox.wakeup, events: Int16(POLLIN), revents: 0)
+        #expect(poll(&descriptor, 1, 0) == 0)
+        inbox.append(.close)
+        #expect(poll(&descriptor, 1, 0) == 1)
+        #expect(inbox.take().count == 1)
+        #expect(poll(&descriptor, 1, 0) == 0)
+    }
+
+    @Test("channel numbers are taken lowest first, given back, and end")
+    func channelNumbers() {
+        func take(_ count: Int, _ numbers: inout ChannelNumbers) -> [UInt16?] {
+            var taken: [UInt16?] = []
+            for _ in 0..<count { taken.append(numbers.take()) }
+            return taken
+        }
+        var numbers = ChannelNumbers(limit: 3)
+        #expect(take(4, &numbers) == [1, 2, 3, nil])
+        numbers.giveBack(2)
+        numbers.giveBack(2)
+        #expect(take(2, &numbers) == [2, nil])
+        var all = ChannelNumbers(limit: 0)
+        #expect(take(65_536, &all) == (UInt16(1)...UInt16.max).map { $0 } + [nil])
+    }
+
+    @Test("the pause grows with each failure, and with each connection that breaks soon; health forgives")
+    func backoff() {
+        var backoff = Backoff(nodes: 2)
+        var limits: [Duration] = []
+        for _ in 0..<6 {
+            backoff.lost(after: .milliseconds(10))
+            limits.append(backoff.limit)
+        }
+        #expect(limits == [100, 100, 200, 200, 400, 400].map { .milliseconds($0) })
+        for _ in 0..<20 { backoff.failed() }
+        #expect(backoff.limit == .seconds(10))
+        backoff.lost(after: .seconds(60))
+        #expect(backoff.limit == .milliseconds(100))
     }
 }

@@ -14,6 +14,9 @@ struct Broker: Sendable {
     let uri: String
     let name: String
 
+    /// Where it listens.
+    var port: Int { URLComponents(string: self.uri)?.port ?? 5672 }
+
     private struct Missing: Error, CustomStringConvertible {
         let variable: String
         var description: String {
@@ -38,10 +41,13 @@ struct Broker: Sendable {
     /// A connection that is ready, closed afterwards.
     func connected(
         topology: AMQPTopology = AMQPTopology(),
+        through relay: Relay? = nil,
         _ change: (inout AMQPConfiguration) -> Void = { _ in },
         _ body: (AMQPConnection) async throws -> Void
     ) async throws {
-        var configuration = try AMQPConfiguration(uri: self.uri)
+        var components = URLComponents(string: self.uri)
+        if let relay { components?.port = relay.port }
+        var configuration = try AMQPConfiguration(uri: components?.string ?? "")
         configuration.connectionName = self.name
         change(&configuration)
         var logger = Logger(label: "amqp-tests")
@@ -67,6 +73,12 @@ struct Broker: Sendable {
             try await Self.manage(.DELETE, "/api/connections/\(escaped)")
         }
         return connections.count
+    }
+
+    /// How many channels are open in this virtual host.
+    func channels() async throws -> Int {
+        let data = try await Self.manage(.GET, "/api/vhosts/\(self.name)/channels")
+        return (try JSONSerialization.jsonObject(with: data) as? [Any])?.count ?? 0
     }
 
     @discardableResult

@@ -1,0 +1,192 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import AMQP
+import Foundation
+import Logging
+import TestBasics
+import Testing
+
+/// A broker of its own, because its settings and alarms are everybody's.
+@Suite(.timeLimit(.minutes(10)))
+struct OwnBrokerTests {
+    private struct Own {
+        let name: String
+        let uri: String
+
+        func ctl(_ arguments: String) async throws {
+            try await Shell.stack("ctl --name \(self.name) \(arguments)")
+        }
+
+        /// Stops a queue's process, as the loss of a majority does: nothing is confirmed any more.
+        func suspend(_ queue: String) async throws {
+            let resource = "rabbit_misc:r(<<\"/\">>, queue, <<\"\(queue)\">>)"
+            try await self.ctl(
+                "eval '{ok, Q} = rabbit_amqqueue:lookup(\(resource)), sys:suspend(amqqueue:get_pid(Q)).'"
+            )
+        }
+
+        func connection(
+            _ topology: AMQPTopology,
+            through relay: Relay? = nil,
+            _ change: (inout AMQPConfiguration) -> Void = { _ in }
+        ) throws -> AMQPConnection {
+            var logger = Logger(label: "amqp-tests")
+            logger.logLevel = .critical
+            var components = URLComponents(string: self.uri)
+            if let relay { components?.port = relay.port }
+            var configuration = try AMQPConfiguration(uri: components?.string ?? "")
+            change(&configuration)
+            return AMQPConnection(configuration: configuration, topology: topology, logger: logger)
+        }
+
+        var port: Int { URLComponents(string: self.uri)?.port ?? 5672 }
+    }
+
+    private static func run(_ settings: String, _ body: (Own) async throws -> Void) async throws {
+        let name = "own-\(ProcessInfo.processInfo.processIdentifier)"
+        let file = FileManager.default.temporaryDirectory.path + "/\(name).conf"
+        try settings.write(toFile: file, atomically: false, encoding: .utf8)
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        try await Shell.stack("up --name \(name) --rabbitmq-conf '\(file)'")
+        do {
+            let urls = Shell.root.appendingPathComponent(".local/stack-\(name)/urls.env")
+            let lines = try String(contentsOf: urls, encoding: .utf8).split(separator: "\n")
+            let line = try #require(lines.first { $0.hasPrefix("AMQP_URL=") })
+            try await body(Own(name: name, uri: String(line.dropFirst("AMQP_URL=".count))))
+        } catch {
+            try? await Shell.stack("down --name \(name)")
+            throw error
+        }
+        try await Shell.stack("down --name \(name)")
+    }
+
+    @Test("a broker that takes nothing, is slow, strict or silent holds up no more than it must")
+    func ownBroker() async throws {
+        try await Self.run("heartbeat = 2\nmax_message_size = 100000\nchannel_max = 60\n") { own in
+            try await Self.alarm(own)
+            try await Self.stuck(own)
+            try await Self.tooLarge(own)
+            try await Self.manyChannels(own)
+            try await Self.silent(own)
+        }
+    }
+
+    /// Under an alarm the broker reads nothing from who publishes: questions end in time, and the connection stays.
+    private static func alarm(_ own: Own) async throws {
+        let connection = try own.connection(.queue("q")) { $0.rpcTimeout = .seconds(2) }
+        try await connection.waitUntilReady(timeout: .seconds(30))
+        let consumer = connection.consume(queue: "q", prefetch: 1)
+        try await own.ctl("set_vm_memory_high_watermark absolute 1")
+        let held = Task { try await connection.publish(AMQPMessage(body: [1]), exchange: "", routingKey: "q") }
+        // Asked just behind the message that makes the broker stop reading, and when that is known.
+        let early = Task { try await connection.queueStatus("q") }
+        try await eventually("it is blocked") { if case .blocked = connection.state { true } else { false } }
+        _ = await early.result
+        for _ in 0..<2 {
+            let error = await #expect(throws: AMQPError.self) { try await connection.queueStatus("q") }
+            #expect(error?.code == .timeout)
+            #expect(error?.isOutcomeUnknown == false)
+        }
+        // It has not hung up, and a consumer's end is not waited for in vain.
+        await consumer.cancel()
+        #expect(connection.statistics.reconnects == 0)
+        try await own.ctl("set_vm_memory_high_watermark 0.8")
+        try await held.value
+        #expect(try await connection.queueStatus("q").messagesReady <= 1)
+        try await connection.publish(AMQPMessage(body: [2]), exchange: "", routingKey: "q")
+        #expect(connection.statistics.reconnects == 0)
+        await connection.close()
+    }
+
+    /// Messages that are never confirmed take nobody else's place for good.
+    private static func stuck(_ own: Own) async throws {
+        var topology = AMQPTopology()
+        for name in ["stuck", "good"] { topology.queue(name, kind: .classic) }
+        let connection = try own.connection(topology) {
+            $0.maximumUnconfirmed = 10
+            $0.publishTimeout = .seconds(3)
+        }
+        try await connection.waitUntilReady(timeout: .seconds(30))
+        func publish(_ queue: String) async throws {
+            try await connection.publish(AMQPMessage(body: [1]), exchange: "", routingKey: queue)
+        }
+        try await own.suspend("stuck")
+        // One that hangs, and many others behind it: they take no room.
+        let one = Task { try await publish("stuck") }
+        for _ in 0..<50 { try await publish("good") }
+        let error = await #expect(throws: AMQPError.self) { try await one.value }
+        #expect(error?.code == .timeout)
+        #expect(error?.isOutcomeUnknown == true)
+        for round in 0..<3 {
+            await withTaskGroup(of: Void.self) { group in
+                for _ in 0..<10 {
+                    group.addTask {
+                        if round == 2 {
+                            let message = AMQPMessage(body: [])
+                            connection.publishUnconfirmed(
+                                AMQPPublication(message: message, exchange: "", routingKey: "stuck")
+                            )
+                        } else {
+                            _ = try? await publish("stuck")
+                        }
+                    }
+                }
+            }
+        }
+        try await eventually("there is room again") { (try? await publish("good")) != nil }
+        for _ in 0..<50 { try await publish("good") }
+        #expect(connection.statistics.reconnects == 0)
+        await connection.close()
+    }
+
+    /// A clash is one of declarations; a message too large is something else, and only its own sender's.
+    private static func tooLarge(_ own: Own) async throws {
+        let connection = try own.connection(.queue("q"))
+        try await connection.waitUntilReady(timeout: .seconds(30))
+        let large = AMQPMessage(body: Array(repeating: 0, count: 200_000))
+        let error = await #expect(throws: AMQPError.self) {
+            try await connection.publish(large, exchange: "", routingKey: "q")
+        }
+        #expect(error?.code == .preconditionFailed)
+        #expect(error?.replyCode == 406)
+        #expect(error?.isOutcomeUnknown == false)
+        let small = AMQPPublication(message: AMQPMessage(body: [1]), exchange: "", routingKey: "q")
+        let batch = [small, AMQPPublication(message: large, exchange: "", routingKey: "q"), small]
+        for outcome in await connection.publish(batch: batch) {
+            // Who was confirmed before it is fine; of the others nobody says more than is known.
+            guard case .failure(let error) = outcome else { continue }
+            #expect(error.code == .channelClosed || error.code == .preconditionFailed)
+        }
+        try await connection.publish(small.message, exchange: "", routingKey: "q")
+        #expect(connection.statistics.reconnects == 0)
+        await connection.close()
+    }
+
+    /// More consumers than channels: those without one wait for it, and the connection stays.
+    private static func manyChannels(_ own: Own) async throws {
+        let connection = try own.connection(.queue("many"))
+        try await connection.waitUntilReady(timeout: .seconds(30))
+        let consumers = (0..<100).map { _ in connection.consume(queue: "many", prefetch: 1) }
+        try await eventually("some wait") { connection.faults.count >= 40 }
+        for consumer in consumers.prefix(70) { await consumer.cancel() }
+        try await eventually("the others have theirs") {
+            try await connection.queueStatus("many").consumers == 30 && connection.faults.isEmpty
+        }
+        #expect(connection.statistics.reconnects == 0)
+        for consumer in consumers { await consumer.cancel() }
+        await connection.close()
+    }
+
+    /// The lower of both heartbeats counts: a broker that is silent for twice that time is taken for dead.
+    private static func silent(_ own: Own) async throws {
+        let relay = try Relay(to: own.port)
+        defer { relay.close() }
+        let connection = try own.connection(.queue("q"), through: relay) { $0.heartbeat = .seconds(120) }
+        try await connection.waitUntilReady(timeout: .seconds(30))
+        relay.hold(true)
+        try await eventually("it is given up", within: .seconds(30)) { connection.state == .connecting }
+        relay.hold(false)
+        await connection.close()
+    }
+}
