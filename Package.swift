@@ -89,6 +89,7 @@ let package = Package(
             pkgConfig: "libical",
             providers: [.apt(["libical-dev"])]
         ),
+        .systemLibrary(name: "CEventFD"),
         .target(
             name: "CPhoneNumber",
             linkerSettings: [.linkedLibrary("phonenumber"), .linkedLibrary("protobuf")]
@@ -135,8 +136,9 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
-        module("Postgres", ["CLibPQ", logging, locks, collections]),
-        module("AMQP", ["CRabbitMQ", logging, locks, collections]),
+        module("ThreadEngine", ["CEventFD", locks, collections]),
+        module("Postgres", ["CLibPQ", "ThreadEngine", logging, locks, collections]),
+        module("AMQP", ["CRabbitMQ", "ThreadEngine", logging, locks, collections]),
         module("CallModel", []),
         module("ContactFiles", ["CallModel", "CIcal"]),
         module("Forecasting", ["CallModel"]),
@@ -198,6 +200,7 @@ let package = Package(
             swiftSettings: settings
         ),
         tests("PostgresTests", ["Postgres", "TestBasics", logging, locks]),
+        tests("ThreadEngineTests", ["ThreadEngine", "TestBasics", collections]),
         tests("AMQPTests", ["AMQP", "TestBasics", logging, httpClient, nioCore, nioHTTP1]),
         tests(
             "TelephonyTests",

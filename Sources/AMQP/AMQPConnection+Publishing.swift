@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Logging
+import ThreadEngine
 
 extension AMQPConnection {
     /// Publishes a message and waits for the broker's confirm.

@@ -5,6 +5,7 @@ import CRabbitMQ
 import Foundation
 public import Logging
 import NIOConcurrencyHelpers
+import ThreadEngine
 
 /// A connection to the broker: owned by one thread, made anew by itself after a loss, with back-off, until closed.
 ///
@@ -13,7 +14,7 @@ import NIOConcurrencyHelpers
 public final class AMQPConnection: Sendable {
     let configuration: AMQPConfiguration
     let shared: ConnectionState
-    let inbox = Inbox()
+    let inbox = Commands(refuse: Command.refuse)
     let logger: Logger
     private let isStarted = NIOLockedValueBox(false)
 
@@ -190,10 +191,8 @@ public final class AMQPConnection: Sendable {
         let shared = self.shared
         let inbox = self.inbox
         let logger = self.logger
-        let thread = Thread {
+        OwningThread.start("amqp") {
             ConnectionThread(configuration: configuration, shared: shared, inbox: inbox, logger: logger).run()
         }
-        thread.name = "amqp"
-        thread.start()
     }
 }

@@ -5,12 +5,13 @@ import CRabbitMQ
 import DequeModule
 import Foundation
 import Logging
+import ThreadEngine
 
 /// The loop of the one thread that owns a connection: connect, serve commands and frames, and connect again.
 final class ConnectionThread {
     private let configuration: AMQPConfiguration
     private let shared: ConnectionState
-    private let inbox: Inbox
+    private let inbox: Commands
     private let logger: Logger
     private var consumers: [Subscriber] = []
     private var outbox: Outbox
@@ -21,7 +22,7 @@ final class ConnectionThread {
     /// Any at first, so that many clients spread over a cluster; then the next whenever one fails.
     private var turn: Int
 
-    init(configuration: AMQPConfiguration, shared: ConnectionState, inbox: Inbox, logger: Logger) {
+    init(configuration: AMQPConfiguration, shared: ConnectionState, inbox: Commands, logger: Logger) {
         self.configuration = configuration
         self.shared = shared
         self.inbox = inbox
@@ -97,7 +98,7 @@ final class ConnectionThread {
         session.declareAll { [unowned session] result in self.start(session, result) }
         while true {
             session.readFrames()
-            self.perform(self.inbox.take(), session)
+            self.perform(self.inbox.takeAll(), session)
             if self.isClosing {
                 session.close()
                 return AMQPError(code: .closed, message: "the connection was closed")
@@ -135,7 +136,7 @@ final class ConnectionThread {
     }
 
     /// Acks that wait go together: the broker has one to log for many.
-    private func perform(_ commands: [Command], _ session: Session) {
+    private func perform(_ commands: Deque<Command>, _ session: Session) {
         var settlements: [Settlement] = []
         for command in commands {
             if case .settle(let more) = command {
@@ -203,15 +204,8 @@ final class ConnectionThread {
         }
         let isWaiting = !self.outbox.isIdle || !self.held.isEmpty || session.isWaiting
         let timeout = max(100, session.heartbeat * 1000 / 3)
-        self.wait(socket: session.socket, milliseconds: Int32(clamping: isWaiting ? min(timeout, 250) : timeout))
-    }
-
-    private func wait(socket: Int32, milliseconds: Int32) {
-        var descriptors = [
-            pollfd(fd: socket, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: self.inbox.wakeup, events: Int16(POLLIN), revents: 0),
-        ]
-        _ = Glibc.poll(&descriptors, nfds_t(descriptors.count), milliseconds)
+        let limit = isWaiting ? min(timeout, 250) : timeout
+        _ = self.inbox.wait(socket: session.socket, events: POLLIN, milliseconds: Int32(clamping: limit))
     }
 
     /// Waits before the next attempt, answering commands meanwhile.
@@ -219,10 +213,10 @@ final class ConnectionThread {
         let pause = self.backoff.limit / .milliseconds(1)
         let end = ContinuousClock.now + .milliseconds(Int.random(in: Int(pause / 2)...Int(pause)))
         while !self.isClosing {
-            self.inbox.take().forEach(self.performDisconnected)
+            self.inbox.takeAll().forEach(self.performDisconnected)
             let left = end - .now
             guard left > .zero, !self.isClosing else { return }
-            self.wait(socket: -1, milliseconds: Int32(clamping: left.wholeMilliseconds + 1))
+            _ = self.inbox.wait(socket: -1, events: 0, milliseconds: Int32(clamping: left.wholeMilliseconds + 1))
         }
     }
 

@@ -1,6 +1,8 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
+import ThreadEngine
+
 /// A subscription to a queue, as a sequence of deliveries for one task. It survives reconnects: the broker then hands
 /// out anew what was held.
 ///
@@ -31,9 +33,9 @@ public final class AMQPConsumer: AsyncSequence, Sendable {
     /// What the consumer and its iterators hold together; the subscription lives as long as it.
     fileprivate final class Lease: Sendable {
         let subscriber: Subscriber
-        let inbox: Inbox
+        let inbox: Commands
 
-        init(_ subscriber: Subscriber, inbox: Inbox) {
+        init(_ subscriber: Subscriber, inbox: Commands) {
             self.subscriber = subscriber
             self.inbox = inbox
         }
@@ -55,7 +57,7 @@ public final class AMQPConsumer: AsyncSequence, Sendable {
 
     private let lease: Lease
 
-    init(_ subscriber: Subscriber, inbox: Inbox) {
+    init(_ subscriber: Subscriber, inbox: Commands) {
         self.lease = Lease(subscriber, inbox: inbox)
     }
 

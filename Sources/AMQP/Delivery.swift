@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOConcurrencyHelpers
+import ThreadEngine
 
 /// A message as the broker handed it out; it stays with this consumer until it is acked or nacked.
 public struct AMQPDelivery: Sendable {
@@ -55,10 +56,10 @@ public struct AMQPDelivery: Sendable {
 /// One life of a channel. What belongs to an earlier life must not be settled on a later one.
 final class ChannelReference: Sendable {
     let number: UInt16
-    let inbox: Inbox
+    let inbox: Commands
     private let valid = NIOLockedValueBox(true)
 
-    init(number: UInt16, inbox: Inbox) {
+    init(number: UInt16, inbox: Commands) {
         self.number = number
         self.inbox = inbox
     }

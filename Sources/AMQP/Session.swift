@@ -12,7 +12,7 @@ import Foundation
 final class Session {
     let connection: amqp_connection_state_t
     let configuration: AMQPConfiguration
-    let inbox: Inbox
+    let inbox: Commands
     let report: @Sendable (SessionNews) -> Void
     /// Why the connection is of no use any more.
     private(set) var failure: AMQPError?
@@ -50,7 +50,7 @@ final class Session {
     init(
         configuration: AMQPConfiguration,
         node: AMQPNode,
-        inbox: Inbox,
+        inbox: Commands,
         topology: @escaping () -> AMQPTopology,
         report: @escaping @Sendable (SessionNews) -> Void
     ) throws(AMQPError) {

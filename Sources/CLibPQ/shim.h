@@ -1,7 +1,6 @@
 #pragma once
 #include <libpq-fe.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 // PG_DIAG_* are character literals in macros, which are not imported.

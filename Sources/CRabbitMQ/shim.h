@@ -3,8 +3,6 @@
 
 #pragma once
 
-// eventfd is not part of the Swift toolchain's Glibc module.
-#include <sys/eventfd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>

@@ -1,9 +1,9 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
-import DequeModule
 import Foundation
 import NIOConcurrencyHelpers
+import ThreadEngine
 
 /// A connection's thread and its queue of work.
 final class ConnectionWorker: Sendable {
@@ -19,14 +19,14 @@ final class ConnectionWorker: Sendable {
         let ended: @Sendable (ConnectionWorker) -> Void
     }
 
-    private struct Job {
+    /// Work for the session.
+    struct Job: Sendable {
         let id: UInt64
         let run: @Sendable (Session) -> Void
         let fail: @Sendable (PostgresError) -> Void
     }
 
     private struct State {
-        var jobs = Deque<Job>()
         var current: UInt64?
         var isCurrentCancelled = false
         var nextID: UInt64 = 0
@@ -37,7 +37,9 @@ final class ConnectionWorker: Sendable {
     }
 
     private let state = NIOLockedValueBox(State())
-    private let wakeup = Wakeup()
+    private let inbox = Inbox<Job> { job in
+        job.fail(PostgresError(.connectionLost, "the connection was closed", neverSent: true))
+    }
     private let configuration: PostgresConfiguration
     private let rotation: HostRotation
     private let events: Events
@@ -50,24 +52,25 @@ final class ConnectionWorker: Sendable {
 
     /// Whether the connection may serve another lease.
     var isUsable: Bool {
-        self.state.withLockedValue {
-            $0.isUsable && !$0.isShuttingDown && !$0.isEnded && $0.jobs.isEmpty && $0.current == nil
-        }
+        // In this order: a job that has left the inbox is the current one.
+        self.inbox.isEmpty
+            && self.state.withLockedValue {
+                $0.isUsable && !$0.isShuttingDown && !$0.isEnded && $0.current == nil
+            }
     }
 
     /// Where it is connected to; nil before that.
     var endpoint: PostgresEndpoint? { self.state.withLockedValue { $0.endpoint } }
 
     func start() {
-        let thread = Thread { self.live() }
-        thread.name = "postgres"
-        thread.start()
+        OwningThread.start("postgres") { self.live() }
     }
 
     /// Ends the thread; work in flight fails.
     func shutDown() {
         self.state.withLockedValue { $0.isShuttingDown = true }
-        self.wakeup.wake()
+        self.inbox.shut()
+        self.inbox.wake()
     }
 
     /// The connection serves no further lease.
@@ -121,32 +124,19 @@ final class ConnectionWorker: Sendable {
                 },
                 fail: { continuation.resume(returning: .failure($0)) }
             )
-            let accepted = self.state.withLockedValue { state in
-                guard !state.isEnded, !state.isShuttingDown else { return false }
-                state.jobs.append(job)
-                return true
-            }
-            guard accepted else {
-                job.fail(PostgresError(.connectionLost, "the connection was closed", neverSent: true))
-                return
-            }
-            self.wakeup.wake()
+            guard self.inbox.append(job) else { return }
             // The handler may have run before the job was in the queue.
             if !shielded, Task.isCancelled { self.cancel(id) }
         }
     }
 
     private func cancel(_ id: UInt64) {
-        let waiting = self.state.withLockedValue { state -> Job? in
-            if state.current == id {
-                state.isCurrentCancelled = true
-                return nil
-            }
-            guard let index = state.jobs.firstIndex(where: { $0.id == id }) else { return nil }
-            return state.jobs.remove(at: index)
+        if let waiting = self.inbox.withdraw(where: { $0.id == id }) {
+            waiting.fail(PostgresError(.cancelled, "cancelled before it was sent"))
+            return
         }
-        if let waiting { waiting.fail(PostgresError(.cancelled, "cancelled before it was sent")) }
-        self.wakeup.wake()
+        self.state.withLockedValue { if $0.current == id { $0.isCurrentCancelled = true } }
+        self.inbox.wake()
     }
 
     /// Before the continuation resumes, so that a release that follows finds the truth.
@@ -166,19 +156,15 @@ final class ConnectionWorker: Sendable {
             self.events.connected(self)
             self.serve(session)
         }
-        let left = self.state.withLockedValue { state in
-            state.isEnded = true
-            defer { state.jobs = [] }
-            return state.jobs
-        }
-        for job in left { job.fail(PostgresError(.connectionLost, "the connection was lost", neverSent: true)) }
+        self.state.withLockedValue { $0.isEnded = true }
+        self.inbox.shut()
         self.events.ended(self)
     }
 
     private func connectPatiently() -> Session? {
         while !self.state.withLockedValue({ $0.isShuttingDown }) {
             do throws(PostgresError) {
-                return try Session.connect(self.configuration, self.rotation, wakeup: self.wakeup) {
+                return try Session.connect(self.configuration, self.rotation, inbox: self.inbox) {
                     self.interruption()
                 }
             } catch {
@@ -187,7 +173,7 @@ final class ConnectionWorker: Sendable {
                 while case let left = ContinuousClock.now.duration(to: end).milliseconds, left > 0,
                     !self.state.withLockedValue({ $0.isShuttingDown })
                 {
-                    _ = self.wakeup.wait(socket: -1, events: 0, timeout: Int32(left))
+                    _ = self.inbox.wait(socket: -1, events: 0, milliseconds: Int32(left))
                 }
             }
         }
@@ -203,14 +189,14 @@ final class ConnectionWorker: Sendable {
 
     private func serve(_ session: Session) {
         while !session.isBroken {
-            let (job, isOver) = self.state.withLockedValue { state -> (Job?, Bool) in
-                state.isCurrentCancelled = false
-                guard !state.isShuttingDown, let job = state.jobs.popFirst() else { return (nil, state.isShuttingDown) }
-                state.current = job.id
-                return (job, false)
+            guard !self.state.withLockedValue({ $0.isShuttingDown }) else { return }
+            let next = self.inbox.takeFirst { job in
+                self.state.withLockedValue { state in
+                    state.current = job.id
+                    state.isCurrentCancelled = false
+                }
             }
-            guard !isOver else { return }
-            guard let job else {
+            guard let job = next else {
                 session.idle()
                 continue
             }

@@ -2,13 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CLibPQ
+import ThreadEngine
 
 extension Session {
     /// Connects to the first place that will do, each within its bound.
     static func connect(
         _ configuration: PostgresConfiguration,
         _ rotation: HostRotation,
-        wakeup: Wakeup,
+        inbox: Inbox<ConnectionWorker.Job>,
         interruption: @escaping () -> Interruption
     ) throws(PostgresError) -> Session {
         let endpoints = rotation.order(configuration.endpoints())
@@ -21,7 +22,7 @@ extension Session {
                     endpoint: endpoint,
                     attributes: attributes,
                     timeout: configuration.connectTimeout(ofEach: attempts.count),
-                    wakeup: wakeup,
+                    inbox: inbox,
                     interruption: interruption
                 )
                 rotation.connected(to: endpoint)

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CLibPQ
+import ThreadEngine
 
 /// One `PGconn`, driven without blocking libpq calls. Lives and dies on its connection's thread.
 final class Session {
@@ -15,7 +16,7 @@ final class Session {
     private static let cancelInterval: Duration = .seconds(1)
 
     let pointer: OpaquePointer
-    private let wakeup: Wakeup
+    private let inbox: Inbox<ConnectionWorker.Job>
     private let interruption: () -> Interruption
     let redactor: PasswordRedactor
     /// Where this is connected to.
@@ -38,10 +39,10 @@ final class Session {
         endpoint: PostgresEndpoint,
         attributes: String,
         timeout: Duration,
-        wakeup: Wakeup,
+        inbox: Inbox<ConnectionWorker.Job>,
         interruption: @escaping () -> Interruption
     ) throws(PostgresError) {
-        self.wakeup = wakeup
+        self.inbox = inbox
         self.interruption = interruption
         self.redactor = configuration.redactor
         self.endpoint = endpoint
@@ -79,10 +80,10 @@ final class Session {
     func idle() {
         // What a COPY brings stays with the server until it is asked for: it would gather here, the whole table.
         guard !self.isCopying else {
-            _ = self.wakeup.wait(socket: -1, events: 0, timeout: -1)
+            _ = self.inbox.wait(socket: -1, events: 0, milliseconds: -1)
             return
         }
-        if self.wakeup.wait(socket: PQsocket(self.pointer), events: POLLIN, timeout: -1) { _ = self.checkAlive() }
+        if self.inbox.wait(socket: PQsocket(self.pointer), events: POLLIN, milliseconds: -1) { _ = self.checkAlive() }
     }
 
     /// Starts a unit of work.
@@ -145,7 +146,7 @@ final class Session {
             // Asked each time: it changes while libpq tries hosts, and is -1 once libpq has given up.
             let socket = PQsocket(self.pointer)
             guard socket >= 0 else { throw self.lost() }
-            if self.wakeup.wait(socket: socket, events: events, timeout: timeout) { return }
+            if self.inbox.wait(socket: socket, events: events, milliseconds: timeout) { return }
         }
     }
 

@@ -1,7 +1,6 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
 import Testing
 
 @testable import AMQP
@@ -169,21 +168,6 @@ struct BookkeepingTests {
         }
         #expect(unknown == [nil, true, false, false])
         #expect(!batch.begins(2), "who was told that it did not arrive must be right")
-    }
-
-    @Test("a wake-up that is written late leaves nothing readable behind")
-    func lateWakeup() {
-        let inbox = Inbox()
-        // As by a thread that was stopped between its append and its write, while the commands were taken.
-        var one: UInt64 = 1
-        #expect(write(inbox.wakeup, &one, 8) == 8)
-        #expect(inbox.take().isEmpty)
-        var descriptor = pollfd(fd: inbox.wakeup, events: Int16(POLLIN), revents: 0)
-        #expect(poll(&descriptor, 1, 0) == 0)
-        inbox.append(.close)
-        #expect(poll(&descriptor, 1, 0) == 1)
-        #expect(inbox.take().count == 1)
-        #expect(poll(&descriptor, 1, 0) == 0)
     }
 
     @Test("channel numbers are taken lowest first, given back, and end")

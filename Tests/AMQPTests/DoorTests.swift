@@ -7,7 +7,7 @@ import TestBasics
 import Testing
 
 /// What AMQP cannot carry is refused at the door and hurts nobody else.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct DoorTests {
     private static let long = String(repeating: "ü", count: 128)
 
@@ -21,25 +21,31 @@ struct DoorTests {
         (0..<depth).reduce(.null) { value, _ in .array([value]) }
     }
 
-    private static let unfit: [(String, AMQPPublication)] = [
-        ("exchange", publication { $0.exchange = long }),
-        ("routing key", publication { $0.routingKey = long }),
-        ("type", publication { $0.message.type = long }),
-        ("message id", publication { $0.message.messageID = long }),
-        ("correlation id", publication { $0.message.correlationID = long }),
-        ("content type", publication { $0.message.contentType = long }),
-        ("application id", publication { $0.message.appID = long }),
-        ("header's name", publication { $0.message.headers[long] = .null }),
-        ("header", publication { $0.message.headers["x"] = .bytes(Array(repeating: 1, count: 200_000)) }),
-        ("header", publication { $0.message.headers["x"] = nested(100) }),
-        ("header CC", publication { $0.message.headers["CC"] = .string("q") }),
-        ("expiration", publication { $0.message.expiration = .seconds(-1) }),
-        ("expiration", publication { $0.message.expiration = .seconds(Int64.max) }),
-        ("body", publication { $0.message.body = Array(repeating: 0, count: 17 << 20) }),
+    /// Named, because a runner prints arguments, and these are long.
+    private static let unfit: [String: @Sendable (inout AMQPPublication) -> Void] = [
+        "exchange": { $0.exchange = long },
+        "routing key": { $0.routingKey = long },
+        "type": { $0.message.type = long },
+        "message id": { $0.message.messageID = long },
+        "correlation id": { $0.message.correlationID = long },
+        "content type": { $0.message.contentType = long },
+        "application id": { $0.message.appID = long },
+        "header's name": { $0.message.headers[long] = .null },
+        "headers": { $0.message.headers["x"] = .bytes(Array(repeating: 1, count: 200_000)) },
+        "header": { $0.message.headers["x"] = nested(10_000) },
+        "header CC": { $0.message.headers["CC"] = .string("q") },
+        "expiration": { $0.message.expiration = .seconds(-1) },
+        "the expiration": { $0.message.expiration = .seconds(Int64.max) },
+        "body": { $0.message.body = Array(repeating: 0, count: 17 << 20) },
     ]
 
-    @Test("a message that AMQP cannot carry fails by itself, and the others of its batch arrive", arguments: unfit)
-    func messages(what: String, unfit: AMQPPublication) async throws {
+    @Test(
+        "a message that AMQP cannot carry fails by itself, and the others of its batch arrive",
+        arguments: unfit.keys.sorted()
+    )
+    func messages(what: String) async throws {
+        let change = try #require(Self.unfit[what])
+        let unfit = Self.publication(change)
         try await Broker.run { broker in
             try await broker.connected(topology: .queue("q")) { connection in
                 let good = Self.publication { _ in }
@@ -52,7 +58,8 @@ struct DoorTests {
                 #expect(error?.message.contains(what) == true, "\(error?.message ?? "")")
                 connection.publishUnconfirmed(unfit)
                 try await connection.publish(good.message, exchange: "", routingKey: "q")
-                #expect(try await connection.queueStatus("q").messagesReady == 3)
+                let status = try await connection.queueStatus("q")
+                #expect(status.messagesReady == 3)
                 #expect(connection.statistics.reconnects == 0)
             }
         }

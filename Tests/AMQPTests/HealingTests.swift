@@ -8,7 +8,7 @@ import TestBasics
 import Testing
 
 /// What is deleted under a running connection comes back, and nothing else stops meanwhile.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct HealingTests {
     private static var topology: AMQPTopology {
         var topology = AMQPTopology()

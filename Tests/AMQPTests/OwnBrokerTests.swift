@@ -8,7 +8,7 @@ import TestBasics
 import Testing
 
 /// A broker of its own, because its settings and alarms are everybody's.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(20)))
 struct OwnBrokerTests {
     private struct Own {
         let name: String
@@ -44,7 +44,7 @@ struct OwnBrokerTests {
     }
 
     private static func run(_ settings: String, _ body: (Own) async throws -> Void) async throws {
-        let name = "own-\(ProcessInfo.processInfo.processIdentifier)"
+        let name = TestRun.name + "-own"
         let file = FileManager.default.temporaryDirectory.path + "/\(name).conf"
         try settings.write(toFile: file, atomically: false, encoding: .utf8)
         defer { try? FileManager.default.removeItem(atPath: file) }
