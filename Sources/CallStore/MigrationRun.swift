@@ -160,11 +160,11 @@ struct MigrationRun: Sendable {
     ) async throws {
         if isBegun { self.report(.begins(title)) }
         var tries = 0
+        let lastHolder = NIOLockedValueBox("")
         while true {
-            let lastHolder = NIOLockedValueBox("")
             do {
                 try await self.watched { glance in
-                    lastHolder.withLockedValue { $0 = glance.holder }
+                    if !glance.holder.isEmpty { lastHolder.withLockedValue { $0 = glance.holder } }
                     if glance.isReport { self.report(.works(title, since: glance.since, waitsFor: glance.holder)) }
                 } _: {
                     try await self.connection.executeScript(Self.begin)
