@@ -227,9 +227,9 @@ let package = Package(
         tests(
             "PipelineTests",
             [
-                "AMQP", "CallModel", "CallQueues", "CallStore", "Observability", "ProviderSimulator", "TestBasics",
-                "TestSupport", httpClient,
-                logging, metrics, nioCore, nioHTTP1,
+                "AMQP", "CallModel", "CallQueues", "CallStore", "Observability", "Postgres", "ProviderSimulator",
+                "TestBasics",
+                "TestSupport", httpClient, logging, metrics, nioCore, nioHTTP1,
             ]
         ),
         tests(

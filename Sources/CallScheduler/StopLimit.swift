@@ -12,6 +12,8 @@ final class StopLimit: Sendable {
     /// Longer than an orderly stop takes, and shorter than supervisors wait before they kill.
     private static let limit = DispatchTimeInterval.seconds(8)
 
+    private static let lastWords = DispatchTimeInterval.milliseconds(200)
+
     private let logger: Logger
 
     init(logger: Logger) {
@@ -27,8 +29,9 @@ final class StopLimit: Sendable {
                 count.value += 1
                 if count.value > 1 { _exit(Self.exitCode) }
                 queue.asyncAfter(deadline: .now() + Self.limit) {
-                    self.logger.warning("Could not stop in time and ends at once")
-                    _exit(Self.exitCode)
+                    // What keeps it may be whoever does not read its log: that must not keep this, too.
+                    Thread.detachNewThread { self.logger.warning("Could not stop in time and ends at once") }
+                    queue.asyncAfter(deadline: .now() + Self.lastWords) { _exit(Self.exitCode) }
                 }
                 // The handler keeps its source alive for the life of the process.
                 _ = source

@@ -28,14 +28,14 @@ struct VerifyLedgerCommand: AsyncParsableCommand {
             let campaign = try await store.campaign(named: self.campaign)
             var attempts: [CallStore.AttemptRecord] = []
             try await store.attempts(campaign: campaign.id) { attempts += $0 }
-            var excluded: Set<String> = []
+            var excluded: [String: Date] = [:]
             var last: PhoneNumber?
             while true {
                 let page = try await store.exclusions(after: last)
                 guard let end = page.last else { break }
-                excluded.formUnion(
-                    page.filter { $0.campaign == nil && $0.expiresAt == nil }.map(\.phoneNumber.e164)
-                )
+                for entry in page where entry.campaign == nil && entry.expiresAt == nil {
+                    excluded[entry.phoneNumber.e164] = entry.createdAt
+                }
                 last = end.phoneNumber
             }
             return (attempts, excluded)
@@ -66,92 +66,5 @@ struct VerifyLedgerCommand: AsyncParsableCommand {
         } catch {
             throw UsageFault("--ledger \(self.ledger): cannot be read as a ledger")
         }
-    }
-}
-
-/// What two witnesses say about the same calls.
-struct LedgerComparison: Encodable {
-    let requests: Int
-    let placed: Int
-    let attempts: Int
-    let maximumLive: Int
-    private(set) var differences: [String] = []
-
-    init(ledger: Ledger, attempts: [CallStore.AttemptRecord], excluded: Set<String>, maximumLive: Int?) {
-        let byCall = Dictionary(grouping: attempts, by: \.callID.lowercased)
-        let entries = ledger.calls.filter { entry in entry.callID.map { byCall[$0] != nil } ?? true }
-        self.requests = entries.count
-        self.placed = entries.count { $0.sid != nil }
-        self.attempts = attempts.count
-        self.maximumLive = ledger.summary.maximumLive
-        let asked = Dictionary(grouping: entries) { $0.callID ?? "" }
-        for (callID, requests) in asked.sorted(by: { $0.key < $1.key }) {
-            guard let attempt = byCall[callID]?.first else {
-                self.differences.append("a request without a known call_id was sent")
-                continue
-            }
-            if requests.count > 1 {
-                self.differences.append("\(callID): the provider was asked \(requests.count) times")
-            }
-            for request in requests { self.compare(request, attempt, excluded) }
-        }
-        for attempt in attempts where attempt.isCounted && asked[attempt.callID.lowercased] == nil {
-            guard attempt.errorCode != "lost" else { continue }
-            self.differences.append("\(attempt.callID.lowercased): counted as an attempt, but nobody was asked")
-        }
-        if ledger.summary.doubleCalls > 0 {
-            self.differences.append("\(ledger.summary.doubleCalls) calls began while their number was being called")
-        }
-        if let limit = maximumLive, ledger.summary.maximumLive > limit {
-            self.differences.append("\(ledger.summary.maximumLive) calls were live at once, more than \(limit)")
-        }
-    }
-
-    private mutating func compare(
-        _ request: LedgerCall,
-        _ attempt: CallStore.AttemptRecord,
-        _ excluded: Set<String>
-    ) {
-        let callID = attempt.callID.lowercased
-        if request.to != attempt.phoneNumber { self.differences.append("\(callID): another number was called") }
-        if excluded.contains(request.to), request.sid != nil {
-            self.differences.append("\(callID): an excluded number was called")
-        }
-        // The two clocks are one here; the database's is read to the microsecond.
-        if request.requestedAt.timeIntervalSince(attempt.startedAt) < -0.001 {
-            self.differences.append("\(callID): the provider was asked before the row was made")
-        }
-        guard let sid = request.sid else {
-            if attempt.isCounted, attempt.outcome != .failed {
-                self.differences.append("\(callID): nothing was placed, but the outcome is recorded as reached")
-            }
-            return
-        }
-        if let stored = attempt.providerCallID, stored != sid {
-            self.differences.append("\(callID): stored as \(stored), placed as \(sid)")
-        }
-        if !attempt.isCounted { self.differences.append("\(callID): was placed, but is not counted") }
-        let expected: Set<CallOutcome> =
-            switch request.status {
-            case "completed": [.completed, .answeringMachine, .refused]
-            case "busy": [.busy]
-            case "no-answer": [.noAnswer]
-            default: [.failed]
-            }
-        if let outcome = attempt.outcome, !expected.contains(outcome), attempt.errorCode != "lost" {
-            self.differences.append("\(callID): ended as \(request.status), recorded as \(outcome.rawValue)")
-        }
-        if attempt.outcome == nil, request.endedAt != nil {
-            self.differences.append("\(callID): has ended, but its outcome is not recorded")
-        }
-    }
-
-    func print() {
-        Console.line("requests to the provider     \(self.requests)")
-        Console.line("calls placed                 \(self.placed)")
-        Console.line("attempts in the database     \(self.attempts)")
-        Console.line("most calls live at once      \(self.maximumLive)")
-        for difference in self.differences.prefix(50) { Console.line("DIFFERENCE  \(difference)") }
-        if self.differences.isEmpty { Console.line("the ledger and the database agree, call by call") }
     }
 }

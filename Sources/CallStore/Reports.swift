@@ -61,6 +61,8 @@ extension CallStore {
         public let isCounted: Bool
         /// The error code, if any.
         public let errorCode: String?
+        /// What the interview reported, if it did.
+        public let surveyOutcome: String?
     }
 
     /// The figures of one campaign.
@@ -120,7 +122,8 @@ extension CallStore {
                     startedAt: try row.decode(Date.self, at: 4),
                     outcome: try row.decode(String?.self, at: 5).flatMap(CallOutcome.init(rawValue:)),
                     isCounted: try row.decode(Bool.self, at: 6),
-                    errorCode: try row.decode(String?.self, at: 7)
+                    errorCode: try row.decode(String?.self, at: 7),
+                    surveyOutcome: try row.decode(String?.self, at: 8)
                 )
             }
             guard !page.isEmpty else { return }
@@ -207,7 +210,7 @@ extension CallStore {
     private static let attemptPage = PostgresStatement(
         name: "attempt_page",
         """
-        select id, call_id, phone_number, provider_call_id, started_at, outcome, counted, error_code
+        select id, call_id, phone_number, provider_call_id, started_at, outcome, counted, error_code, survey_outcome
         from call_attempts
         where campaign_id = $1 and id > $2
         order by id

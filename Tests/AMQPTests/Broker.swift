@@ -7,6 +7,7 @@ import Foundation
 import Logging
 import NIOCore
 import NIOHTTP1
+import TestBasics
 import Testing
 
 /// A virtual host of a test's own on the private broker, removed afterwards.
@@ -81,6 +82,19 @@ struct Broker: Sendable {
         return (try JSONSerialization.jsonObject(with: data) as? [Any])?.count ?? 0
     }
 
+    /// The heartbeat of each connection of this virtual host, in seconds, as the broker has agreed to it.
+    func heartbeats() async throws -> [Int] {
+        var found: [Int] = []
+        // Its figures come every few seconds.
+        try await eventually("the broker lists the connection") {
+            let data = try await Self.manage(.GET, "/api/vhosts/\(self.name)/connections")
+            let connections = try JSONSerialization.jsonObject(with: data) as? [[String: Any]] ?? []
+            found = connections.compactMap { $0["timeout"] as? Int }
+            return !found.isEmpty
+        }
+        return found
+    }
+
     @discardableResult
     static func manage(_ method: HTTPMethod, _ path: String) async throws -> Data {
         var components = URLComponents(string: try Self.variable("TEST_AMQP_MANAGEMENT_URL"))
@@ -91,7 +105,15 @@ struct Broker: Sendable {
         request.method = method
         request.headers.add(name: "Authorization", value: "Basic " + Data(credentials.utf8).base64EncodedString())
         let response = try await HTTPClient.shared.execute(request, timeout: .seconds(20))
+        // A connection that is to be closed may have gone by itself.
+        guard 200..<300 ~= response.status.code || method == .DELETE && response.status == .notFound else {
+            throw Refused(description: "\(method) \(path): \(response.status)")
+        }
         return Data(try await response.body.collect(upTo: 1 << 24).readableBytesView)
+    }
+
+    private struct Refused: Error, CustomStringConvertible {
+        let description: String
     }
 
     private static func variable(_ name: String) throws -> String {

@@ -95,15 +95,23 @@ struct ConnectionTests {
     @Test("of several nodes, one that does not answer is passed over, and the error names the last one tried")
     func severalNodes() async throws {
         try await Broker.run { broker in
-            for _ in 0..<4 {
-                let nodes = try AMQPConfiguration(uri: broker.uri.replacing("@", with: "@127.0.0.1:1,127.0.0.1:2,"))
-                let connection = AMQPConnection(configuration: nodes, logger: Logger(label: "amqp-tests"))
+            let passedOver = try DeafServer()
+            // Each connection begins at another node.
+            try await eventually("the node that does not answer was tried first") {
+                let uri = broker.uri.replacing("@", with: "@127.0.0.1:\(passedOver.port),127.0.0.1:1,")
+                let connection = AMQPConnection(
+                    configuration: try AMQPConfiguration(uri: uri),
+                    logger: Logger(label: "amqp-tests")
+                )
                 try await connection.waitUntilReady(timeout: .seconds(120))
                 await connection.close()
+                return passedOver.callers > 0
             }
+            passedOver.stop()
         }
         let none = try await Self.failure("amqp://127.0.0.1:1,127.0.0.1:2/")
         #expect(none?.code == .connectionFailed)
+        #expect(none?.message.contains("127.0.0.1:1") == true || none?.message.contains("127.0.0.1:2") == true)
     }
 
     @Test("an idle connection stays up over many heartbeats")
@@ -114,6 +122,8 @@ struct ConnectionTests {
                 try await eventually("five heartbeats have passed") { ContinuousClock.now > end }
                 #expect(connection.state == .ready)
                 #expect(connection.statistics.reconnects == 0)
+                // The broker would have closed it after two seconds without a heartbeat.
+                #expect(try await broker.heartbeats() == [1])
                 try await connection.publish(AMQPMessage(body: []), exchange: "", routingKey: "q")
             }
         }

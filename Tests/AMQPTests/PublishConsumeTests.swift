@@ -182,16 +182,22 @@ struct PublishConsumeTests {
     func cancellation() async throws {
         try await Broker.run { broker in
             try await broker.connected(topology: .queue("q")) { connection in
-                let task = Task {
-                    try await connection.publish(AMQPMessage(body: []), exchange: "", routingKey: "q")
+                var wasCancelled = false
+                // The confirm may be quicker than the cancellation.
+                for _ in 0..<1000 where !wasCancelled {
+                    let task = Task {
+                        try await connection.publish(AMQPMessage(body: []), exchange: "", routingKey: "q")
+                    }
+                    task.cancel()
+                    do {
+                        try await task.value
+                    } catch let error as AMQPError {
+                        #expect(error.code == .cancelled)
+                        #expect(error.isOutcomeUnknown)
+                        wasCancelled = true
+                    }
                 }
-                task.cancel()
-                do {
-                    try await task.value
-                } catch let error as AMQPError {
-                    #expect(error.code == .cancelled)
-                    #expect(error.isOutcomeUnknown)
-                }
+                #expect(wasCancelled)
                 try await connection.publish(AMQPMessage(body: []), exchange: "", routingKey: "q")
             }
         }

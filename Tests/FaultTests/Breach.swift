@@ -55,6 +55,8 @@ enum Breach: String, Sendable, CaseIterable {
     case untold = "the contact's end was not told"
     case otherEnd = "a survey event tells another end than the contact's"
     case toldTwice = "two ends were told of one contact"
+    case interviewForgotten = "an interview's outcome was taken, and is not in the row"
+    case optOutForgotten = "an opt-out was taken, and the number is not excluded"
 
     // I7: every call that was not made has a reason.
     case refusedSilently = "nothing was placed, and the row does not say why"
@@ -73,7 +75,8 @@ enum Breach: String, Sendable, CaseIterable {
         case .tooManyLive, .tooManyAttempts, .miscounted, .tooEarly: "I4"
         case .inProgress, .pendingNeverDue, .neverDue, .dueTooLate, .dueThoughOver, .attemptOpen, .liveAtProvider: "I5"
         case .noOutcome, .otherOutcome, .reachedNobody, .knownAndLost, .placedNotCounted, .twoRows, .stateWithoutCall,
-            .notPublished, .notedNotPublished, .otherContact, .otherKind, .unknownEvent, .untold, .otherEnd, .toldTwice:
+            .notPublished, .notedNotPublished, .otherContact, .otherKind, .unknownEvent, .untold, .otherEnd, .toldTwice,
+            .interviewForgotten, .optOutForgotten:
             "I6"
         case .refusedSilently, .givenBackSilently, .deadLetter: "I7"
         }

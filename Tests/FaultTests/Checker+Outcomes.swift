@@ -161,6 +161,23 @@ extension Checker {
         return violations
     }
 
+    /// What was answered with 2xx has no second source.
+    func everyInterview() -> [Violation] {
+        var violations: [Violation] = []
+        for (callID, outcome) in self.witnesses.reported {
+            let attempt = self.attempts[callID]
+            let recorded = attempt?.surveyOutcome.flatMap { SurveyOutcomeReport.Outcome(rawValue: $0) }
+            if recorded?.rank ?? 0 < outcome.rank {
+                let what = "\(outcome.rawValue), recorded \(recorded?.rawValue ?? "nothing")"
+                violations.append(Violation(.interviewForgotten, callID, what))
+            }
+            if outcome == .optOut, let number = attempt?.phoneNumber, self.witnesses.exclusions[number] == nil {
+                violations.append(Violation(.optOutForgotten, callID))
+            }
+        }
+        return violations
+    }
+
     // MARK: I7
 
     func everyReason() -> [Violation] {

@@ -36,7 +36,8 @@ struct Checker {
     /// Every broken promise.
     func violations() -> [Violation] {
         self.oneLiveCallPerNumber() + self.everyRequest() + self.everyAttempt() + self.onlyWhenAllowed() + self.limits()
-            + self.nothingStranded() + self.everyOutcome() + self.everyStory() + self.everyReason()
+            + self.nothingStranded() + self.everyOutcome() + self.everyStory() + self.everyInterview()
+            + self.everyReason()
     }
 
     // MARK: I1

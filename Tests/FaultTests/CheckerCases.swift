@@ -154,6 +154,16 @@ extension CheckerTests {
             witnesses.surveyRows[2].kind = "refused"
             witnesses.contacts[0].state = "refused"
         },
+        Case(.interviewForgotten, "an outcome that was taken and is gone") { $0.reported[Self.callID] = .completed },
+        Case(.interviewForgotten, "a stronger outcome than the one in the row") {
+            $0.reported[Self.callID] = .optOut
+            $0.attempts[0].surveyOutcome = "refused"
+        },
+        Case(.optOutForgotten, "an opt-out that excludes nobody") {
+            $0.reported[Self.callID] = .optOut
+            $0.attempts[0].surveyOutcome = "opt_out"
+            $0.attempts[0].outcome = "refused"
+        },
         Case(.refusedSilently, "refused without a reason") { Self.refuse(&$0) },
         Case(.givenBackSilently, "given back without a reason") { $0.attempts[0].isCounted = false },
         Case(.deadLetter, "an unexplained dead letter") { $0.deadLetters = [Self.letter()] },

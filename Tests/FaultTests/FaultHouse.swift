@@ -18,6 +18,7 @@ final class FaultHouse: Sendable {
     static let prefetch = 8
     static let dialers = 3
     static let surveyQueue = "faults.survey"
+    static let outcomeToken = "the-interviewers-own-token"
 
     let servers: Servers
     let wires: [Wire: TCPProxy]
@@ -130,7 +131,7 @@ final class FaultHouse: Sendable {
         return topology
     }
 
-    private func url(_ wire: Wire) -> String { "http://127.0.0.1:\(self.wires[wire]?.port ?? 0)" }
+    func url(_ wire: Wire) -> String { "http://127.0.0.1:\(self.wires[wire]?.port ?? 0)" }
 
     /// What every role is told.
     func environment() -> [String: String] {
@@ -141,6 +142,7 @@ final class FaultHouse: Sendable {
             "TWILIO_ACCOUNT_SID": Rehearsal.account, "TWILIO_AUTH_TOKEN": Rehearsal.token,
             "TWILIO_BASE_URL": self.url(.provider), "TWILIO_REQUEST_TIMEOUT_SECONDS": "3",
             "WEBHOOK_PUBLIC_URL": self.url(.webhooks), "WEBHOOK_PORT": "0",
+            "WEBHOOK_OUTCOME_TOKEN": Self.outcomeToken,
             "SELECTOR_INTERVAL_SECONDS": "0.5", "SELECTOR_CLAIM_TTL_SECONDS": "10", "SELECTOR_BATCH_SIZE": "20",
             "SELECTOR_QUEUE_DEPTH": "40", "DIALER_MAX_CONCURRENT_CALLS": "\(Self.prefetch)",
             "DIALER_CALLS_PER_SECOND": "50", "DIALER_CALL_MARGIN_SECONDS": "4",
@@ -178,6 +180,40 @@ final class FaultHouse: Sendable {
     func count(_ sql: String) async throws -> Int {
         let result = try await self.client.execute(PostgresStatement(sql, prepared: false), [])
         return try result.first?.decode(Int.self, at: 0) ?? 0
+    }
+
+    /// Lets every transaction of the roles only read, from now on and in the sessions that are open, or no longer.
+    func setReadOnly(_ isReadOnly: Bool) async throws {
+        let name = self.servers.databaseURL.split(separator: "/").last.map(String.init) ?? ""
+        for sql in [
+            "alter database \(name) set default_transaction_read_only = \(isReadOnly)",
+            """
+            select count(pg_terminate_backend(pid)) from pg_stat_activity
+            where datname = '\(name)' and pid <> pg_backend_pid() and application_name like 'call-scheduler/%'
+            """,
+        ] {
+            // The session that sets it back is one of those that may only read.
+            try await self.client.withTransaction { connection in
+                try await connection.execute(PostgresStatement("set transaction read write", prepared: false))
+                try await connection.execute(PostgresStatement(sql, prepared: false))
+            }
+        }
+    }
+
+    /// Holds the table of attempts, so that nobody can read or write it.
+    /// - Returns: Whether anybody has waited.
+    func lockAttempts(for pause: Duration) async throws -> Bool {
+        try await self.client.withTransaction { connection in
+            try await connection.execute(PostgresStatement("lock table call_attempts", prepared: false))
+            try await Task.sleep(for: pause)
+            let result = try await connection.execute(
+                PostgresStatement(
+                    "select count(*) from pg_stat_activity where wait_event_type = 'Lock'",
+                    prepared: false
+                )
+            )
+            return try result.first?.decode(Int.self, at: 0) ?? 0 > 0
+        }
     }
 
     /// Where the counters of reports differ from the rows; nil where they agree.

@@ -1,6 +1,7 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
+import CallModel
 import Observability
 import ProviderSimulator
 
@@ -34,6 +35,12 @@ enum ServerFault: Sendable, Equatable {
     case restart(Servers.Kind)
     case freeze(Servers.Kind)
     case diskAlarm
+    /// Every transaction may only read, as on a standby.
+    case readOnly
+    /// Somebody holds the table of attempts, so that statements wait for longer than they may.
+    case locked
+    /// A queue is deleted under the roles, with what is in it.
+    case deleted(Queue)
     /// Some connections break.
     case cut(Wire)
     /// Nothing goes through, and new connections are refused.
@@ -43,7 +50,8 @@ enum ServerFault: Sendable, Equatable {
 
     /// Each kind once.
     static let deck: [ServerFault] =
-        Servers.Kind.allCases.flatMap { [.crash($0), .restart($0), .freeze($0)] } + [.diskAlarm]
+        Servers.Kind.allCases.flatMap { [.crash($0), .restart($0), .freeze($0)] }
+        + [.diskAlarm, .readOnly, .locked] + Queue.allCases.map { .deleted($0) }
         + Wire.allCases.flatMap { [.cut($0), .away($0), .hold($0)] }
 
     /// What is counted when it has had its effect.
@@ -53,6 +61,9 @@ enum ServerFault: Sendable, Equatable {
         case .restart(let kind): "\(kind.rawValue) restarted"
         case .freeze(let kind): "\(kind.rawValue) frozen"
         case .diskAlarm: "broker's disk alarm"
+        case .readOnly: "database read-only"
+        case .locked: "attempts locked"
+        case .deleted(let queue): "\(queue.rawValue) deleted"
         case .cut(let wire): "\(wire.rawValue) connections broken"
         case .away(let wire): "\(wire.rawValue) away"
         case .hold(let wire): "\(wire.rawValue) held up"
@@ -65,6 +76,7 @@ enum Demands {
     /// What the test does itself, as its log counts it.
     static let ofTheLog = Set(
         ProcessFault.deck.map(\.name) + ServerFault.deck.map(\.name) + OutsideFault.allCases.map(\.rawValue)
+            + SurveyOutcomeReport.Outcome.allCases.map { "an interview's \($0.rawValue) taken" }
     )
 
     /// The provider's own faults, which only its ledger tells.
@@ -83,6 +95,12 @@ enum OutsideFault: String, Sendable, CaseIterable {
     case poison = "poison sent"
     case duplicateRequest = "a request delivered again"
     case replayEvent = "an old report delivered again"
+}
+
+/// A queue that is deleted under the roles.
+enum Queue: String, Sendable, CaseIterable {
+    case requests = "dial.requests.default"
+    case reports = "call.events"
 }
 
 /// A kind of process.

@@ -40,12 +40,14 @@ struct FaultRun: Sendable {
     func run() async throws {
         self.house.log.note("seed \(self.seed), \(self.duration)")
         let outside = try await OutsideFaults(house: self.house, seed: self.seed, duration: self.duration)
+        let interviews = Interviews(house: self.house, seed: self.seed)
         let isOver = NIOLockedValueBox(false)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.supervise { isOver.withLockedValue(\.self) } }
             group.addTask { await self.breakProcesses { isOver.withLockedValue(\.self) } }
             group.addTask { await self.breakServers { isOver.withLockedValue(\.self) } }
             group.addTask { await outside.run { isOver.withLockedValue(\.self) } }
+            group.addTask { await interviews.run { isOver.withLockedValue(\.self) } }
             group.addTask {
                 await self.waitForEverything(outside)
                 isOver.withLockedValue { $0 = true }
@@ -57,7 +59,7 @@ struct FaultRun: Sendable {
         defer { supervision.cancel() }
         try await self.showThatItRunsAgain(outside)
         let rest = try await self.comeToRest()
-        try await self.judge(outside, rest: rest)
+        try await self.judge(outside, interviews, rest: rest)
     }
 
     /// Lets the run last its time, and until each kind of fault has happened, however slow the machine is.
@@ -163,6 +165,16 @@ struct FaultRun: Sendable {
             try await Task.sleep(for: pause)
             let isStillAlarmed = try await servers.setDiskAlarm(false)
             return isAlarmed && !isStillAlarmed
+        case .readOnly:
+            try await self.house.setReadOnly(true)
+            try await Task.sleep(for: pause)
+            try await self.house.setReadOnly(false)
+            return true
+        case .locked:
+            return try await self.house.lockAttempts(for: pause * 4)
+        case .deleted(let queue):
+            try await self.house.broker.deleteQueue(queue.rawValue)
+            return true
         case .cut(let wire):
             return self.house.wires[wire]?.cut(oneIn: 2) ?? false
         case .away(let wire):
@@ -214,7 +226,7 @@ struct FaultRun: Sendable {
         return ContinuousClock.now - start
     }
 
-    private func judge(_ outside: OutsideFaults, rest: Duration) async throws {
+    private func judge(_ outside: OutsideFaults, _ interviews: Interviews, rest: Duration) async throws {
         // The last callbacks may still be under way.
         try await eventually(
             "all reports are taken",
@@ -222,7 +234,8 @@ struct FaultRun: Sendable {
             { $0 == 0 }
         )
         #expect(try await self.house.miscounts() == nil, "seed \(self.seed): reports do not say what the rows do")
-        let witnesses = try await self.house.witnesses(poison: outside.poison)
+        var witnesses = try await self.house.witnesses(poison: outside.poison)
+        witnesses.reported = interviews.reported
         let violations = Checker(witnesses).violations()
         for violation in violations.prefix(20) {
             let history = violation.callID.map { witnesses.history(of: $0) } ?? ""

@@ -33,6 +33,7 @@ final class OutsideFaults: Sendable {
         let now = Int(Date().timeIntervalSince1970)
         let closing = (now + max(30, Int(duration.components.seconds) / 2) + 59) / 60
         self.closesAt = Date(timeIntervalSince1970: Double(closing * 60))
+        let window = try Self.window(from: now / 60 - 60, to: closing)
         var campaigns: [String: UUID] = [:]
         for name in Self.names {
             campaigns[name] = try await Fixtures.runningCampaign(
@@ -46,7 +47,7 @@ final class OutsideFaults: Sendable {
                 // The window of the last one is too short for a minute to pass in it.
                 settings.retryIntervalMinutes = name == "closing" ? 0 : 1
                 settings.detectsMachines = name != "rules"
-                if name == "closing" { settings.window = Self.window(from: now / 60 - 60, to: closing) }
+                if name == "closing" { settings.window = window }
             }
         }
         self.campaigns = campaigns
@@ -57,13 +58,13 @@ final class OutsideFaults: Sendable {
     var poison: Set<String> { self.state.withLockedValue(\.poison) }
 
     /// Opens an hour ago and closes in the middle of the run, on the minute.
-    private static func window(from start: Int, to end: Int) -> LocalTimeWindow? {
+    private static func window(from start: Int, to end: Int) throws -> LocalTimeWindow {
         func text(_ minute: Int) -> String {
             let minute = minute % 1440
             func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
             return two(minute / 60) + ":" + two(minute % 60)
         }
-        return try? LocalTimeWindow(text(start) + "-" + text(end))
+        return try LocalTimeWindow(text(start) + "-" + text(end))
     }
 
     /// What has not been shown yet: that retry intervals are waited for, and that a window closes before contacts who wait.

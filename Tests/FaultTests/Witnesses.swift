@@ -79,6 +79,8 @@ struct Witnesses: Sendable {
     var surveyRows: [Survey] = []
     var surveyMessages: [SurveyEvent] = []
     var deadLetters: [DeadLetter] = []
+    /// By call, the strongest word of an interview that was answered with 2xx.
+    var reported: [String: SurveyOutcomeReport.Outcome] = [:]
     /// The ids of the poison that the test itself has sent.
     var poison: Set<String> = []
     /// The sum of the dialers' prefetch.

@@ -22,6 +22,10 @@ struct BadInputTests {
                 ["SELECTOR_BATCH_SIZE: '5O'", "SELECTOR_QUEUE_DEPTH: '0'", "1…5000"]
             ),
             (["dialer"], ["PROVIDER": "pigeon"], ["PROVIDER: 'pigeon'"]),
+            (
+                ["webhooks"], ["WEBHOOK_OUTCOME_TOKEN": "hush-characters"],
+                ["WEBHOOK_OUTCOME_TOKEN: has 15 characters; 16 are the least"]
+            ),
             (["dialer"], [:], ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "WEBHOOK_PUBLIC_URL"]),
             (["all", "--set", "NO_SUCH=1"], [:], ["NO_SUCH"]),
             (["selector", "--config", "/nowhere"], [:], ["/nowhere"]),

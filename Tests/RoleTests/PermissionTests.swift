@@ -1,7 +1,9 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
+import AMQP
 import CallModel
+import CallQueues
 import CallStore
 import Dialing
 import Foundation
@@ -40,6 +42,48 @@ struct PermissionTests {
             await elsewhere.close()
             let wanted = Dictionary(uniqueKeysWithValues: provider.placements.map { ($0.callID, $0.to.e164) })
             #expect(seen.withLockedValue(\.self) == wanted)
+        }
+    }
+
+    @Test("well-formed requests that nobody has claimed for place nothing and change nothing")
+    func forged() async throws {
+        try await House.run { house in
+            let store = house.scratch.store
+            let campaign = try await Fixtures.runningCampaign(in: store, contacts: 3)
+            let claims = try await store.claim(campaign: campaign, limit: 2, leaseDuration: .seconds(60)).requests
+            let waiting = try await house.scratch.value(
+                "select id from contacts where state = 'pending'",
+                as: UUID.self
+            )
+            var forged: [DialRequest] = []
+            for (callID, contactID) in [
+                (UUID(), UUID()), (UUID(), waiting), (UUID(), claims[0].contactID), (claims[0].callID, waiting),
+                (claims[0].callID, claims[1].contactID),
+            ] {
+                var request = claims[0]
+                request.callID = callID
+                request.contactID = contactID
+                forged.append(request)
+            }
+            // One that is good comes last, and one at a time is dialed.
+            for request in forged + [claims[1]] {
+                let publication = CallMessages.publication(of: request, trunk: "default")
+                try await house.publisher.publish(
+                    publication.message,
+                    exchange: publication.exchange,
+                    routingKey: publication.routingKey
+                )
+            }
+            let provider = ScriptedProvider()
+            try await house.withDialer(provider: provider) {
+                $0.maximumConcurrentCalls = 1
+            } _: { _ in
+                try await eventually("the good one is placed") { !provider.placements.isEmpty }
+            }
+            #expect(provider.placements.map(\.callID) == [claims[1].callID])
+            #expect(try await house.count("true", in: "call_attempts") == 1)
+            #expect(try await house.count("state = 'pending' and attempts_count = 0") == 1)
+            #expect(try await house.count("call_id = '\(claims[0].callID)' and prior_state = 'pending'") == 1)
         }
     }
 

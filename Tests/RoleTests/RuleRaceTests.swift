@@ -61,14 +61,16 @@ struct RuleRaceTests {
         try await House.run { house in
             try await Self.prepare(house.scratch.store)
             let provider = ScriptedProvider()
+            let excludedAt = NIOLockedValueBox<Date?>(nil)
             try await house.withRecorder {
                 try await Self.with(house, dialers: 3, provider) {
                     try await Self.with(house, selectors: 3) {
-                        try await Self.live(house, provider, seed: UInt64(seed))
+                        try await Self.live(house, provider, excludedAt, seed: UInt64(seed))
                     }
                 }
             }
             try await Self.check(house, seed)
+            try await Self.check(provider, house, excludedSince: #require(excludedAt.withLockedValue(\.self)), seed)
         }
     }
 
@@ -99,7 +101,12 @@ struct RuleRaceTests {
     }
 
     /// Ends calls as chance has it until nobody can be called any more; one number is excluded in the middle.
-    private static func live(_ house: House, _ provider: ScriptedProvider, seed: UInt64) async throws {
+    private static func live(
+        _ house: House,
+        _ provider: ScriptedProvider,
+        _ excludedAt: NIOLockedValueBox<Date?>,
+        seed: UInt64
+    ) async throws {
         let random = NIOLockedValueBox(SeededRandom(seed: seed))
         let ended = NIOLockedValueBox(0)
         try await eventually("nobody can be called any more", progress: { provider.placements.count }) {
@@ -110,8 +117,10 @@ struct RuleRaceTests {
                 if chance == 1 { try await Self.tell(house, .optOut, request.callID) }
                 try await house.report(chance < 7 ? .completed : .busy, request.callID)
             }
-            if placed.count >= 10, ended.withLockedValue({ $0 < 10 }) {
+            if placed.count >= 10, excludedAt.withLockedValue({ $0 == nil }) {
                 try await house.scratch.store.addExclusions([try Fixtures.number(3)], reason: nil, source: "manual")
+                let now = try await house.scratch.value("select clock_timestamp()", as: Date.self)
+                excludedAt.withLockedValue { $0 = now }
             }
             let isIdle = placed.count == ended.withLockedValue(\.self)
             ended.withLockedValue { $0 = placed.count }
@@ -149,6 +158,29 @@ struct RuleRaceTests {
             exchange: publication.exchange,
             routingKey: publication.routingKey
         )
+    }
+
+    /// What the provider was really asked for, which no statement of ours has judged.
+    private static func check(
+        _ provider: ScriptedProvider,
+        _ house: House,
+        excludedSince: Date,
+        _ seed: Int
+    ) async throws {
+        let calls = Dictionary(grouping: provider.placements, by: \.to)
+        let shared = try Set((0..<Self.shared).map { try Fixtures.number($0) })
+        for (number, placed) in calls where shared.contains(number) {
+            #expect(placed.count <= 2, "seed \(seed): \(placed.count) calls to one number in a few minutes")
+        }
+        #expect(calls.keys.count { shared.contains($0) } > Self.shared / 2, "seed \(seed): nobody raced")
+        let rows = try await house.scratch.value("select count(*) from call_attempts where counted", as: Int.self)
+        #expect(provider.placements.count == rows, "seed \(seed)")
+        let late = try await house.scratch.value(
+            "select count(*) from call_attempts where phone_number = $1 and started_at > $2",
+            [try Fixtures.number(3).e164, excludedSince],
+            as: Int.self
+        )
+        #expect(late == 0, "seed \(seed): an excluded number was called")
     }
 
     private static func check(_ house: House, _ seed: Int) async throws {

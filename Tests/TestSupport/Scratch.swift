@@ -164,6 +164,14 @@ public struct Scratch: Sendable {
         request.method = method
         request.headers.add(name: "Authorization", value: "Basic " + Data(credentials.utf8).base64EncodedString())
         request.headers.add(name: "Content-Type", value: "application/json")
-        return try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+        // Who asks looks at the answer; what was to be deleted may have gone by itself.
+        let isFine = 200..<300 ~= response.status.code || method == .DELETE && response.status == .notFound
+        guard method == .GET || isFine else { throw Refused(description: "\(method) \(path): \(response.status)") }
+        return response
+    }
+
+    private struct Refused: Error, CustomStringConvertible {
+        let description: String
     }
 }

@@ -1,0 +1,86 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TestBasics
+import TestSupport
+import Testing
+
+/// What the documents say of the program and of its tests is so.
+struct DocumentTests {
+    private static let documents = [
+        "README.md", "CONTRIBUTING.md", "ops/THREATS.md", "ops/RUNBOOK.md", "ops/prometheus/METRICS.md",
+        "Tests/FaultTests/README.md", "Tests/Mutations/README.md", "ops/two-countries.md",
+    ]
+
+    private static func text(_ path: String) throws -> String {
+        try String(contentsOf: Shell.root.appendingPathComponent(path), encoding: .utf8)
+    }
+
+    /// The names of all test modules, suites and of what helps them.
+    private static func suites() throws -> Set<String> {
+        let tests = Shell.root.appendingPathComponent("Tests")
+        var names: Set<String> = []
+        for module in try FileManager.default.contentsOfDirectory(atPath: tests.path) {
+            names.insert(module)
+            let files = (try? FileManager.default.contentsOfDirectory(atPath: tests.path + "/" + module)) ?? []
+            for file in files where file.hasSuffix(".swift") {
+                let source = try Self.text("Tests/\(module)/\(file)")
+                for match in source.matches(of: #/(?:struct|class|enum|actor) ([A-Za-z0-9]+)/#) {
+                    names.insert(String(match.1))
+                }
+            }
+        }
+        return names
+    }
+
+    @Test("every test that a document names exists", arguments: Self.documents)
+    func named(document: String) throws {
+        let suites = try Self.suites()
+        #expect(suites.contains("DocumentTests") && suites.count > 60)
+        for match in try Self.text(document).matches(of: #/`([A-Z][A-Za-z]*Tests)(?:[./]([a-z][A-Za-z]*))?`/#) {
+            #expect(suites.contains(String(match.1)), "\(document) names \(match.0)")
+        }
+    }
+
+    @Test("the documents name the tests that they rest on at all")
+    func anyNamed() throws {
+        for document in [
+            "ops/THREATS.md", "ops/RUNBOOK.md", "README.md", "CONTRIBUTING.md", "Tests/FaultTests/README.md",
+        ] {
+            #expect(try Self.text(document).contains(#/`[A-Za-z]+Tests`/#), "\(document)")
+        }
+    }
+
+    @Test("every row of the boundaries names a test, a document or what else shows it")
+    func boundaries() throws {
+        let rows = try Self.text("ops/THREATS.md").split(separator: "\n").filter { $0.hasPrefix("| ") }.dropFirst()
+        #expect(rows.count > 12)
+        for row in rows where !row.hasPrefix("|---") {
+            let cells = row.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+            #expect(cells.count >= 3 && !(cells.last ?? "").isEmpty, "\(row)")
+        }
+    }
+
+    @Test("the table of settings in the README is that of the program: names, defaults and meanings")
+    func settings() async throws {
+        // Wide, so that nothing is wrapped.
+        let help = try await Product.run(["--help"], ["COLUMNS": "2000"])
+        let lines = help.output.components(separatedBy: "\n")
+        var known: [String: String] = [:]
+        for (line, next) in zip(lines, lines.dropFirst()) {
+            guard let match = line.wholeMatch(of: #/  ([A-Z][A-Z0-9_]+)(?: \[(.*)\])?/#) else { continue }
+            let name = String(match.1)
+            let meaning = next.trimmingCharacters(in: .whitespaces)
+                .replacing(" (or the file named by \(name)_FILE)", with: "")
+            known[name] = "`\(name)` | \(match.2.map { "`\($0)`" } ?? "–") | \(meaning)"
+        }
+        #expect(known.count > 30, "\(help.output)")
+        var told: [String: String] = [:]
+        for line in try Self.text("README.md").components(separatedBy: "\n") {
+            guard let match = line.wholeMatch(of: #/\| (`([A-Z][A-Z0-9_]+)` \| .* \| .*) \|/#) else { continue }
+            told[String(match.2)] = String(match.1)
+        }
+        for name in Set(known.keys).union(told.keys).sorted() { #expect(told[name] == known[name], "\(name)") }
+    }
+}
