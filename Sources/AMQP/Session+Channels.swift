@@ -104,7 +104,8 @@ extension Session {
     /// Gives up what the broker has not answered in time. The connection stays: whether it is alive, the heartbeat tells.
     func expireOperations(now: ContinuousClock.Instant) {
         for (channel, operation) in self.operations where operation.deadline <= now {
-            guard let purpose = self.channels[channel] else { continue }
+            // The end of one may have ended another.
+            guard self.operations[channel] === operation, let purpose = self.channels[channel] else { continue }
             self.operations[channel] = nil
             let activity = operation.current?.activity ?? ""
             let error = AMQPError(
