@@ -59,7 +59,7 @@ final class WebhookLimits: Sendable {
     func leave() { self.state.withLockedValue { $0.handled -= 1 } }
 
     /// Whether an address may ask, by its refusals, which are forgotten at the rate that is allowed.
-    func mayAsk(_ address: String, now: ContinuousClock.Instant = .now) -> Bool {
+    func mayAsk(_ address: String, now: ContinuousClock.Instant) -> Bool {
         guard self.refusalsPerMinute > 0 else { return true }
         return self.state.withLockedValue { state in
             guard let account = state.accounts[address] else { return true }
@@ -69,7 +69,7 @@ final class WebhookLimits: Sendable {
         }
     }
 
-    func refused(_ address: String, now: ContinuousClock.Instant = .now) {
+    func refused(_ address: String, now: ContinuousClock.Instant) {
         guard self.refusalsPerMinute > 0 else { return }
         self.state.withLockedValue { state in
             if state.accounts.count >= Self.maximumAccounts, state.accounts[address] == nil {

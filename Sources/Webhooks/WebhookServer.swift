@@ -55,6 +55,8 @@ public struct WebhookServer: Service {
     let broker: AMQPConnection
     let logger: Logger
     private let limits: WebhookLimits
+    /// The clock by which refusals are forgotten.
+    var now: @Sendable () -> ContinuousClock.Instant = { .now }
     private let onListening: @Sendable (Int) async -> Void
 
     /// Creates a server.
@@ -129,7 +131,7 @@ public struct WebhookServer: Service {
         _ handle: () async -> Response
     ) async -> Response {
         let address = request.clientAddress(proxies: self.configuration.proxies, connection: context.remoteAddress)
-        guard self.limits.mayAsk(address) else {
+        guard self.limits.mayAsk(address, now: self.now()) else {
             return self.turnAway(.tooManyRequests, result: "limited", after: 60)
         }
         guard self.limits.enter() else {
@@ -137,7 +139,7 @@ public struct WebhookServer: Service {
         }
         defer { self.limits.leave() }
         let response = await handle()
-        if (400...499).contains(response.status.code) { self.limits.refused(address) }
+        if (400...499).contains(response.status.code) { self.limits.refused(address, now: self.now()) }
         return response
     }
 

@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// Migrations that go through a large table beside the running roles.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct BatchedMigrationTests {
     private static let newest = Schemas.migrations.count
 

@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// Migrations beside each other and beside roles at work.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct MigrationLockTests {
     /// A store as impatient as no program is, and what its migration says.
     private static func impatient(

@@ -177,7 +177,7 @@ struct MetricsTests {
     /// What Prometheus remembers of the campaign, and that it could judge every alert by it.
     private static func checkHistory(_ prometheus: Int) async throws {
         for (query, value) in [
-            ("max(call_scheduler_selector_claimed_total)", "20"),
+            ("sum(call_scheduler_dialer_placements_total{result='accepted'})", "20"),
             ("sum(call_scheduler_recorder_outcomes_total{outcome='completed'})", "20"),
             ("max(max_over_time(call_scheduler_dialer_live_calls[5m]))>0", ""),
             ("histogram_quantile(0.5,sum by (le) (call_scheduler_dialer_due_to_placed_seconds_bucket))>0", ""),
@@ -231,15 +231,21 @@ struct MetricsTests {
         for metric in Metric.all where !Self.absent.contains(metric.name) {
             #expect(exposed.contains(metric.name), "\(metric.name) is listed and not exposed")
         }
-        // A callback that says "ringing" may come after the one that says "completed", and counts no more then.
+        // Phones rang until that was recorded.
         #expect(!lines.contains("call_scheduler_recorder_ring_to_answer_seconds_count 0"))
+        // On a slow machine a claim is given back, its permission outdated, and the contact is claimed again.
+        var claims: [Int] = []
+        for name in ["claimed_total", "published_total", "campaign_claimed_total{campaign=\"test\"}"] {
+            let line = lines.first { $0.hasPrefix("call_scheduler_selector_" + name + " ") }
+            let value: Substring? = line?.split(separator: " ").last
+            if let number = value.flatMap({ Int($0) }) { claims.append(number) }
+        }
+        #expect(claims.count == 3 && Set(claims).count == 1 && claims[0] >= 20, "\(claims)")
         for line in [
-            "call_scheduler_selector_claimed_total 20", "call_scheduler_selector_published_total 20",
             "call_scheduler_dialer_placements_total{result=\"accepted\"} 20", "call_scheduler_dialer_live_calls 0",
             "call_scheduler_dialer_call_limit 10", "call_scheduler_dialer_breaker_open 0",
             "call_scheduler_dialer_claim_to_placed_seconds_count 20",
             "call_scheduler_selector_queue_ready{trunk=\"default\"} 0",
-            "call_scheduler_selector_campaign_claimed_total{campaign=\"test\"} 20",
             "call_scheduler_dialer_due_to_placed_seconds_count 20",
             "call_scheduler_webhook_callback_lag_seconds_count 60", "call_scheduler_database_waiting 0",
             "call_scheduler_broker_connected{connection=\"dialer\"} 1",

@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 /// `migrate` as operators use it.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct MigrateCommandTests {
     @Test("a migration that is killed leaves no lock behind, and is done when it is run again")
     func killed() async throws {

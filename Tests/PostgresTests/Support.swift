@@ -24,6 +24,8 @@ func withClient<R>(
     _ body: (PostgresClient) async throws -> R
 ) async throws -> R {
     var configuration = try PostgresConfiguration(uri: uri ?? testURI())
+    // A machine that is slow is no reason to give up; tests of giving up say when.
+    configuration.acquireTimeout = .seconds(600)
     configure(&configuration)
     let client = PostgresClient(configuration: configuration, logger: Logger(label: "test"))
     do {
