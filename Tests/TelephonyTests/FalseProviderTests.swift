@@ -27,7 +27,7 @@ struct FalseProviderTests {
         // At the end of its input it would end.
         server.standardInput = input
         try server.run()
-        defer { server.terminate() }
+        defer { kill(server.processIdentifier, SIGKILL) }
         func said() throws -> String { try String(contentsOfFile: log, encoding: .utf8) }
         try await eventually("it listens") { try said().contains(#/ACCEPT 127\.0\.0\.1:[0-9]+\n/#) }
         let port = try #require(said().firstMatch(of: #/ACCEPT 127\.0\.0\.1:([0-9]+)/#)?.1)
