@@ -35,6 +35,17 @@ extension Dialer {
         case .providerDown:
             self.breaker.withLockedValue { $0.failed(now: .now) }
             await self.giveBack(request, delivery, errorCode: errorCode, backOff: self.configuration.failureBackOff)
+        case .tooLate:
+            self.breaker.withLockedValue { $0.failed(now: .now) }
+            await self.giveBack(
+                request,
+                delivery,
+                errorCode: errorCode,
+                backOff: self.configuration.failureBackOff,
+                isForPeople: false
+            )
+        case .refused:
+            break
         case .misconfigured(let scope):
             self.breaker.withLockedValue { $0.unused(now: .now) }
             await self.stop(scope, request: request, error: error, logger: logger)
@@ -49,12 +60,13 @@ extension Dialer {
         }
     }
 
-    /// Nothing was placed: the contact goes back uncharged, and the request is dead-lettered for people to look at.
+    /// Nothing was placed: the contact goes back uncharged, and what is for people to look at is dead-lettered.
     private func giveBack(
         _ request: DialRequest,
         _ delivery: AMQPDelivery,
         errorCode: String,
-        backOff: Duration
+        backOff: Duration,
+        isForPeople: Bool = true
     ) async {
         let done = await self.untilDone("A contact waits to be given back") {
             try await self.store.revertAttempt(callID: request.callID, errorCode: errorCode, backOff: backOff)
@@ -64,7 +76,7 @@ extension Dialer {
         // The message may have been delivered anew meanwhile: settle the one that is held.
         let call = self.held.remove(request.callID)
         self.slots.release(request.callID)
-        self.reject(call?.delivery ?? delivery)
+        isForPeople ? self.reject(call?.delivery ?? delivery) : self.ack(call?.delivery ?? delivery)
     }
 
     /// Every further call would fail alike: stop before more contacts are tried.

@@ -24,9 +24,12 @@ public struct DialerConfiguration: Sendable {
     /// How long the open breaker waits before it probes.
     public var breakerPause: Duration = .seconds(15)
 
-    /// How old the database's permission may be when the provider is asked: a pause or an exclusion acts within a
-    /// second, even on a process that was frozen between the two. The window is checked with the same margin.
+    /// How old the database's permission may be when the request leaves for the provider: a pause or an exclusion acts
+    /// within a second, even on a process that was frozen between the two, or on one that waits for a connection. The
+    /// window is checked with the same margin.
     public var permissionLifetime: Duration = .seconds(1)
+    /// How long nothing is asked once permissions come too late to be used; doubled each time, up to a minute.
+    public var outdatedPause: Duration = .seconds(1)
 
     /// How long a contact rests whose request was put aside because its statement fails.
     public var putAsideBackOff: Duration = .seconds(60)

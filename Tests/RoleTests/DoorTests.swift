@@ -64,6 +64,7 @@ struct DoorTests {
             let server = WebhookServer(
                 configuration: configuration,
                 provider: provider,
+                store: house.scratch.store,
                 broker: house.publisher,
                 logger: Logger(label: "webhooks", factory: { _ in KeepingLogHandler(lines: lines) })
             )

@@ -57,7 +57,8 @@ grant update (state, prior_state, call_id, lease_until, attempts_count, last_att
     day_part_attempts, excluded_reason) on contacts to call_scheduler_dialer;
 grant insert (call_id, contact_id, campaign_id, attempt_number, phone_number, dialer_id, status, deadline_at, day_part,
     had_consent, policy) on call_attempts to call_scheduler_dialer;
-grant update (dialer_id, status, provider_call_id, placed_at, provider_raw_status, ended_at, outcome, error_code, counted)
+grant update (dialer_id, status, provider_call_id, placed_at, provider_raw_status, ended_at, outcome, error_code, counted,
+    cancel_requested_at)
     on call_attempts to call_scheduler_dialer;
 
 -- Records outcomes, moves contacts, and excludes who opts out during a call.
