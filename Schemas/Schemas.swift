@@ -133,6 +133,11 @@ public enum Schemas {
                 name: "canceled_by_us",
                 sql: Self.text(PackageResources._022_canceled_by_us_sql)
             ),
+            Migration(
+                number: 23,
+                name: "country_rests",
+                sql: Self.text(PackageResources._023_country_rests_sql)
+            ),
         ]
     }
 

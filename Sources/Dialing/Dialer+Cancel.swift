@@ -65,7 +65,9 @@ extension Dialer {
             }
             self.metrics.canceled.increment()
             // Should the callback be lost, the provider tells.
-            self.held.update(callID) { $0.nextCheck = min($0.nextCheck, .now + .seconds(5)) }
+            self.held.update(callID) { call in
+                if call.report == nil { call.nextCheck = min(call.nextCheck, .now + .seconds(5)) }
+            }
         } catch {
             guard !Task.isCancelled else { return }
             self.logger.warning(

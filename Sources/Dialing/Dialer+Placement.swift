@@ -161,6 +161,7 @@ extension Dialer {
                 self.metrics.dueToPlaced.recordSeconds(max(0, Date().timeIntervalSince(dueAt)))
             }
             self.breaker.withLockedValue { $0.succeeded() }
+            self.refusals.withLockedValue { $0.accepted(campaign: request.campaignID) }
             call.placement = .known(placed.providerCallID)
             self.held.update(call.callID) { $0.placement = call.placement }
             logger.debug("The provider took the call", metadata: .keys([.providerCallID: placed.providerCallID]))

@@ -31,6 +31,7 @@ public final class Dialer: Service {
     let breaker: NIOLockedValueBox<CircuitBreaker>
     /// Whether the database's permissions come in time to be used.
     let permissions: NIOLockedValueBox<CircuitBreaker>
+    let refusals = NIOLockedValueBox(RefusalBook())
     let isDraining = NIOLockedValueBox(false)
     let attempts: Batcher<CallStore.AttemptRequest, CallStore.AttemptVerdict>
     let placements: Batcher<PlacedAttempt, Void>

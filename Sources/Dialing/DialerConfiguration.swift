@@ -15,6 +15,9 @@ public struct DialerConfiguration: Sendable {
     public var margin: Duration = .seconds(60)
     /// How long a contact rests after a failure of the provider.
     public var failureBackOff: Duration = .seconds(60)
+    /// How long a contact rests whose number the provider refused, and may not refuse for ever. From the third time on, a
+    /// refusal is an attempt.
+    public var refusedNumberRest: Duration = .seconds(86_400)
     /// How often the database is asked which held calls are over, when no hint has come.
     public var pollInterval: Duration = .seconds(5)
     /// How long placements in flight may take once the process drains.

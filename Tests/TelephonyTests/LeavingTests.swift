@@ -92,9 +92,9 @@ struct LeavingTests {
     @Test("a request that leaves in time is waited for beyond that, and may be a ringing phone")
     func slowAnswer() async throws {
         try await StubProvider.run(script: { _ in .silence }) { stub in
-            try await Fixture.withProvider(baseURL: stub.url, requestTimeout: .seconds(2)) { provider in
+            try await Fixture.withProvider(baseURL: stub.url, requestTimeout: .seconds(12)) { provider in
                 var request = try Fixture.callRequest()
-                request.leaveBefore = .now + .seconds(1)
+                request.leaveBefore = .now + .seconds(10)
                 let error = await #expect(throws: TelephonyError.self) { try await provider.place(request) }
                 #expect(error?.code == .unknown)
                 #expect(stub.requests.count == 1)
