@@ -87,7 +87,7 @@ struct PaceTests {
 
     @Test("ten stale requests before ten good ones, all in line: the good ones leave an interval apart")
     func staleOnes() async throws {
-        let clock = ManualClock()
+        let clock = DialerTestClock()
         let bucket = TokenBucket(rate: 1, clock: clock.dialerClock)
         let start = clock.now
         let departures = NIOLockedValueBox<[ContinuousClock.Instant]>([])
@@ -116,7 +116,7 @@ struct PaceTests {
 
     @Test("a pause holds those who are in line already, and what is given back in it does not shorten it")
     func pause() async throws {
-        let clock = ManualClock()
+        let clock = DialerTestClock()
         let bucket = TokenBucket(rate: 10, clock: clock.dialerClock)
         let start = clock.now
         let first = try #require(await bucket.turn())
@@ -139,7 +139,7 @@ struct PaceTests {
 
     @Test("a drain sends everybody in line away")
     func drain() async throws {
-        let clock = ManualClock()
+        let clock = DialerTestClock()
         let bucket = TokenBucket(rate: 1, clock: clock.dialerClock)
         #expect(await bucket.turn() != nil)
         let waiting = Task { await bucket.turn() }
@@ -154,7 +154,7 @@ struct PaceTests {
 struct LatePermissionTests {
     @Test("batches become smaller while their results come too late, down to one, and large again afterwards")
     func batches() async throws {
-        let clock = ManualClock()
+        let clock = DialerTestClock()
         let isSlow = NIOLockedValueBox(true)
         let batcher = Batcher<Int, Int>(maximum: 64, patience: .milliseconds(500), now: { clock.now }) { inputs in
             if isSlow.withLockedValue(\.self) { clock.advance(to: clock.now + .seconds(1)) }

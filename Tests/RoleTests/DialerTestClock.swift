@@ -6,7 +6,7 @@ import NIOConcurrencyHelpers
 @testable import Dialing
 
 /// A clock that stands still until a test moves it.
-final class ManualClock: Sendable {
+final class DialerTestClock: Sendable {
     private struct Sleeper {
         let id: Int
         let until: ContinuousClock.Instant
