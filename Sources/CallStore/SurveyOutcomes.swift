@@ -77,8 +77,7 @@ extension CallStore {
             join report r on r.call_id = b.call_id)
         , applied as (
             update call_attempts a
-            -- Whoever was interviewed has answered.
-            set counted = true, survey_outcome = m.survey_outcome, survey_reported_at = coalesce(a.survey_reported_at, now()),
+            set survey_outcome = m.survey_outcome, survey_reported_at = coalesce(a.survey_reported_at, now()),
                 outcome = case
                     when a.ended_at is null then null
                     when m.survey_outcome = 'completed' then 'completed'

@@ -86,10 +86,11 @@ grant select (id, name, retry_minutes, retry_interval_minutes, retry_jitter_perc
     day_parts, calling_week, blocked_dates, time_zone, ends_at) on campaigns to call_scheduler_webhooks;
 grant select (id, region) on campaign_strata to call_scheduler_webhooks;
 grant select (id, call_id, contact_id, campaign_id, dialer_id, phone_number, ended_at, outcome, counted, answered_by,
-    error_code, survey_outcome, survey_reported_at) on call_attempts to call_scheduler_webhooks;
+    error_code, survey_outcome, survey_reported_at, ringing_at) on call_attempts to call_scheduler_webhooks;
 grant update (outcome, survey_outcome, survey_reported_at) on call_attempts to call_scheduler_webhooks;
 grant select (id, campaign_id, external_contact_id, phone_number, time_zone, state, prior_state, call_id, lease_until,
-    attempts_count, next_attempt_at, stratum_id, day_part_attempts, disposition) on contacts to call_scheduler_webhooks;
+    attempts_count, next_attempt_at, stratum_id, day_part_attempts, disposition, last_outcome) on contacts
+    to call_scheduler_webhooks;
 grant update (state, prior_state, call_id, lease_until, next_attempt_at, last_outcome, excluded_reason, disposition)
     on contacts to call_scheduler_webhooks;
 grant select, insert (kind, call_id, contact_id, campaign_id, external_contact_id, attempts, occurred_at) on survey_events
