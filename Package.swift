@@ -119,6 +119,8 @@ let package = Package(
                 .embedInCode("Postgres/0019_rules_at_dial.sql"),
                 .embedInCode("Postgres/0020_words_of_persons.sql"),
                 .embedInCode("Postgres/0021_number_changes.sql"),
+                .embedInCode("Postgres/0022_canceled_by_us.sql"),
+                .embedInCode("Postgres/0023_country_rests.sql"),
                 .embedInCode("Numbers/changes-since.json"),
                 .embedInCode("Messages/dial-request.v1.json"),
                 .embedInCode("Messages/call-event.v1.json"),
@@ -220,6 +222,7 @@ let package = Package(
                 "AMQP", "CallModel", "CallQueues", "CallStore", "Dialing", "Postgres", "Recording", "Observability",
                 "Schemas",
                 "Selection", "Telephony", "TestBasics", "TestSupport", "Webhooks", hummingbird, hummingbirdTesting,
+                httpClient,
                 httpTypes, inMemoryTracing, lifecycle, locks, logging, tracing,
             ]
         ),

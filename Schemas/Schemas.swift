@@ -128,6 +128,16 @@ public enum Schemas {
                 name: "number_changes",
                 sql: Self.text(PackageResources._021_number_changes_sql)
             ),
+            Migration(
+                number: 22,
+                name: "canceled_by_us",
+                sql: Self.text(PackageResources._022_canceled_by_us_sql)
+            ),
+            Migration(
+                number: 23,
+                name: "country_rests",
+                sql: Self.text(PackageResources._023_country_rests_sql)
+            ),
         ]
     }
 

@@ -34,8 +34,8 @@ struct DoctorCommand: AsyncParsableCommand {
         let database = settings.database(applicationName: "call-scheduler/doctor")
         let broker = settings.broker()
         let provider = settings.provider()
-        _ = (settings.logging(), settings.health(), settings.selector(), settings.dialer(), settings.recorder())
-        _ = settings.webhooks()
+        let (webhooks, health) = (settings.webhooks(), settings.health())
+        _ = (settings.logging(), settings.selector(), settings.dialer(), settings.recorder())
         findings += settings.faults.map {
             Finding(
                 check: "configuration",
@@ -50,6 +50,9 @@ struct DoctorCommand: AsyncParsableCommand {
         if let database { findings += await Self.examine(database) }
         if let broker { findings += await Self.examine(broker, trunk: settings.dialer().trunk) }
         if let provider { findings.append(await Self.examine(provider)) }
+        if let finding = await Self.examineProxies(webhooks, provider: provider, health: health) {
+            findings.append(finding)
+        }
         try self.print(findings)
         let faults = findings.count { !$0.ok }
         guard faults == 0 else { throw CheckFailed(message: "\(faults) of \(findings.count) checks failed") }

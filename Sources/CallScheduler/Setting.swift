@@ -136,7 +136,8 @@ struct Setting: Sendable {
         Setting(
             name: "WEBHOOK_REFUSALS_PER_MINUTE",
             defaultText: "60",
-            help: "refused requests per address and minute, 0…10000, beyond which it gets 429 unheard; 0 for no limit"
+            help:
+                "refused requests per address (IPv6: /64) and minute, 0…10000, beyond which others than genuine ones get 429; 0 for no limit"
         ),
         Setting(
             name: "WEBHOOK_PROXIES",

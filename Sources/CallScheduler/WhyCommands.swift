@@ -136,6 +136,16 @@ extension CampaignCommand {
                     ["no call under way", "\(free)", "\(funnel.dialing) being called, \(funnel.queued) queued"],
                     ["due", "\(due)", "\(funnel.resting) rest" + Self.next(funnel)],
                     [
+                        "country called", "\(due - funnel.countryParked)",
+                        "\(funnel.countryParked) where the provider refuses"
+                            + (funnel.countryRests.isEmpty
+                                ? ""
+                                : ": "
+                                    + funnel.countryRests.map { "\($0.country) (\($0.errorCode))" }.joined(
+                                        separator: ", "
+                                    )),
+                    ],
+                    [
                         "window open", "\(funnel.callable + funnel.cellFull)",
                         "\(funnel.windowClosed) where it is closed",
                     ],

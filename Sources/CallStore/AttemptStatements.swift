@@ -49,22 +49,34 @@ extension CallStore {
         """
     )
 
+    /// It is noted before the provider is asked: whoever records how such a call ended must know that we hung up, also
+    /// when this process is gone by then. A row that a report holds just now is looked at the next time.
     static let cancelAmong = PostgresStatement(
         name: "cancel_among",
         """
-        select a.call_id
-        from call_attempts a
-        join campaigns k on k.id = a.campaign_id
-        join contacts c on c.id = a.contact_id
-        join campaign_strata s on s.id = c.stratum_id
-        left join trunks t on t.name = k.trunk
-        where a.call_id = any ($1::uuid[]) and a.ended_at is null and a.status in ('placed', 'unknown')
-            and (k.status <> 'running' or t.paused_at is not null or c.state = 'excluded'
-                or coalesce(
-                    call_window_closes_at_if_known(
-                        k.calling_week, blocked_in(k.blocked_dates, s.region), coalesce(c.time_zone, k.time_zone), now()),
-                    '-infinity') = '-infinity'
-                or \(CallStore.excludedUntil("a.phone_number", "k.id")) is not null)
+        with forbidden as materialized (
+            select a.id, a.call_id, a.cancel_requested_at
+            from call_attempts a
+            join campaigns k on k.id = a.campaign_id
+            join contacts c on c.id = a.contact_id
+            join campaign_strata s on s.id = c.stratum_id
+            left join trunks t on t.name = k.trunk
+            where a.call_id = any ($1::uuid[]) and a.ended_at is null and a.status in ('placed', 'ringing', 'unknown')
+                and a.provider_call_id is not null
+                and (k.status <> 'running' or t.paused_at is not null or c.state = 'excluded'
+                    or coalesce(
+                        call_window_closes_at_if_known(
+                            k.calling_week, blocked_in(k.blocked_dates, s.region), coalesce(c.time_zone, k.time_zone),
+                            now()),
+                        '-infinity') = '-infinity'
+                    or \(CallStore.excludedUntil("a.phone_number", "k.id")) is not null)
+            order by a.call_id
+            for no key update of a skip locked)
+        , marked as (
+            update call_attempts a
+            set cancel_requested_at = now()
+            where a.id = any (array(select f.id from forbidden f where f.cancel_requested_at is null)))
+        select f.call_id from forbidden f
         """
     )
 

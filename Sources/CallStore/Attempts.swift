@@ -179,7 +179,9 @@ extension CallStore {
         return try await self.client.execute(Self.endedAmong, [callIDs]).map { try $0.decode(UUID.self, at: 0) }
     }
 
-    /// Open calls that must not ring any more: their campaign was paused, cancelled or ended, or the number excluded.
+    /// Open calls that must not ring any more: their campaign was paused, cancelled or ended, their trunk paused, their
+    /// window closed, or the number excluded. It is noted that they are canceled: a call that ends so, and was not
+    /// answered, is not charged.
     /// - Returns: The subset of `callIDs` that has not been answered and should be canceled at the provider.
     /// - Throws: `PostgresError`.
     public func callsToCancel(among callIDs: [UUID]) async throws -> [UUID] {

@@ -35,7 +35,8 @@ extension CallStore {
         -- A batch's contacts live in few places: the window is asked once for each.
         , place as materialized (
             select d.campaign_id, d.region, d.zones, b.blocked,
-                call_window_closes_at_if_known(k.calling_week, b.blocked, d.zones, now()) as closes_at
+                call_window_closes_at_if_known(k.calling_week, b.blocked, d.zones, now()) as closes_at,
+                country_rests_until($5, d.region) as country_rests_until
             from (
                 select distinct c.campaign_id, s.region, coalesce(c.time_zone, o.time_zone) as zones
                 from claim c
@@ -47,7 +48,7 @@ extension CallStore {
             select r.call_id, r.contact_id, r.place, c.campaign_id, s.cell, c.phone_number, c.attempts_count, k.caller_id,
                 k.answer_url, k.ring_timeout_seconds, k.max_call_seconds, k.detects_machines, w.day_part,
                 c.has_prior_consent, k.policy_name || '@' || k.policy_version as policy,
-                greatest(l.rests_until, w.turn, x.excluded_until) as rests_until,
+                greatest(l.rests_until, w.turn, x.excluded_until, w.country_rests_until) as rests_until,
                 case when x.excluded_until = 'infinity' then 'exclusion list'
                     when c.do_not_call then 'do_not_call' else 'no consent' end as excluded_reason,
                 case
@@ -63,6 +64,7 @@ extension CallStore {
                     when c.attempts_count >= k.max_attempts then 'attempts_used_up'
                     -- A second is for the way to the provider.
                     when coalesce(w.closes_at < now() + interval '1 second', true) then 'window_closed'
+                    when w.country_rests_until is not null then 'country_rests'
                     when l.rests_until is not null then 'number_rests'
                     when w.turn is not null then 'not_its_day_part'
                     when r.expires_at <= now() then 'request_expired'
@@ -76,7 +78,7 @@ extension CallStore {
             left join limited l on l.id = c.id
             left join lateral (select \(CallStore.excludedUntil("c.phone_number", "k.id")) as excluded_until) x on true
             left join lateral (
-                select p.closes_at,
+                select p.closes_at, p.country_rests_until,
                     case when k.day_parts <> '[]' and p.closes_at > now() then day_part_at(
                         k.day_parts, p.zones, now()) end as day_part,
                     case when k.day_parts <> '[]' then day_part_turn(
@@ -151,17 +153,18 @@ extension CallStore {
                 select j.contact_id from judged j
                 where j.verdict not in (
                     'allowed', 'stale', 'exists', 'excluded', 'no_consent', 'attempts_used_up', 'number_rests',
-                    'excluded_for_now', 'not_its_day_part'))))
+                    'excluded_for_now', 'not_its_day_part', 'country_rests'))))
         , resting as (
             update contacts c
             set state = case when j.rests_until = 'infinity' then 'not_reached' else c.prior_state end,
                 prior_state = null, call_id = null, lease_until = null,
                 next_attempt_at = nullif(j.rests_until, 'infinity')
             from judged j
-            where c.id = j.contact_id and j.verdict in ('number_rests', 'excluded_for_now', 'not_its_day_part')
+            where c.id = j.contact_id
+                and j.verdict in ('number_rests', 'excluded_for_now', 'not_its_day_part', 'country_rests')
                 and c.id = any (array(
                     select contact_id from judged
-                    where verdict in ('number_rests', 'excluded_for_now', 'not_its_day_part'))))
+                    where verdict in ('number_rests', 'excluded_for_now', 'not_its_day_part', 'country_rests'))))
         , excluded as (
             update contacts c
             set state = 'excluded', prior_state = null, call_id = null, lease_until = null, next_attempt_at = null,
@@ -178,7 +181,8 @@ extension CallStore {
             select announce_not_reached(j.contact_id, j.call_id)
             from judged j
             where j.verdict = 'attempts_used_up'
-                or j.verdict in ('number_rests', 'excluded_for_now', 'not_its_day_part') and j.rests_until = 'infinity')
+                or j.verdict in ('number_rests', 'excluded_for_now', 'not_its_day_part', 'country_rests')
+                    and j.rests_until = 'infinity')
         select j.call_id,
             case
                 when i.call_id is not null then 'created'

@@ -19,6 +19,10 @@ extension CallStore {
         public var queued = 0
         /// Due at a later time.
         public var resting = 0
+        /// Due, in countries that the provider does not call now.
+        public var countryParked = 0
+        /// These countries.
+        public var countryRests: [CountryRest] = []
         /// Due, but their window is closed.
         public var windowClosed = 0
         /// Due and their window is open, but their cell has as many completes, and calls under way, as are wanted.
@@ -42,6 +46,14 @@ extension CallStore {
         /// How many more requests the trunk's queue takes; nil when the broker was not asked.
         public var queueRoom: Int?
 
+        /// Which countries the provider does not call, in words.
+        private var countryWords: String? {
+            guard let rest = self.countryRests.first else { return nil }
+            let countries = self.countryRests.map { "\($0.country) (code \($0.errorCode))" }.joined(separator: ", ")
+            return
+                "the provider refuses calls to \(countries); the next is tried at \(rest.restsUntil.formatted(.iso8601))"
+        }
+
         /// The first thing that keeps calls from being made; nil when they are made or there is nothing to call.
         public var obstacle: String? {
             if !self.status.hasPrefix("running") { return "the campaign is \(self.status)" }
@@ -58,10 +70,12 @@ extension CallStore {
                     ? nil : "contacts are due and none is claimed: does a selector run? see `status` and `doctor`"
             }
             if self.cellFull > 0 { return "the quotas of the cells in which contacts are due are reached for now" }
+            if self.countryParked > 0, let words = self.countryWords { return words }
             if self.windowClosed > 0 { return "the calling window is closed where \(self.windowClosed) contacts live" }
             if self.queued > 0, self.dialing == 0 { return "requests wait, and no dialer takes them" }
             if self.dialing + self.queued == 0, let next = self.nextDue {
                 return "every contact rests; the next is due at \(next.formatted(.iso8601))"
+                    + (self.countryWords.map { "; \($0)" } ?? "")
             }
             return nil
         }
@@ -85,6 +99,14 @@ extension CallStore {
         funnel.dialing = try row.decode(named: "dialing")
         funnel.queued = try row.decode(named: "queued")
         funnel.resting = try row.decode(named: "resting")
+        funnel.countryParked = try row.decode(named: "country_parked")
+        funnel.countryRests = try await self.client.execute(Self.campaignCountryRests, [name]).map { row in
+            CountryRest(
+                country: try row.decode(String.self, at: 0),
+                restsUntil: try row.decode(Date.self, at: 1),
+                errorCode: try row.decode(String.self, at: 2)
+            )
+        }
         funnel.windowClosed = try row.decode(named: "window_closed")
         funnel.cellFull = try row.decode(named: "cell_full")
         funnel.callable = try row.decode(named: "callable")
@@ -94,6 +116,18 @@ extension CallStore {
         funnel.headroom = try row.decode(named: "room")
         return funnel
     }
+
+    private static let campaignCountryRests = PostgresStatement(
+        name: "campaign_country_rests",
+        """
+        select r.region, r.rests_until, r.error_code
+        from campaigns k
+        join country_rests r on r.trunk = k.trunk and r.rests_until > now()
+        where k.name = $1
+            and exists (select from campaign_strata s where s.campaign_id = k.id and s.region = r.region)
+        order by r.rests_until
+        """
+    )
 
     /// So many that are due are looked at for limits and day parts, which takes a while for each.
     private static let funnelDepth = 5000
@@ -112,7 +146,8 @@ extension CallStore {
                 coalesce(
                     call_window_closes_at_if_known(k.calling_week, blocked_in(k.blocked_dates, s.region),
                         coalesce(nullif(s.time_zone, ''), k.time_zone), now()) > now(),
-                    false) as is_open
+                    false) as is_open,
+                country_rests_until(k.trunk, s.region) is null as is_called
             from campaign k
             join campaign_strata s on s.campaign_id = k.id
             left join lateral campaign_cell_room(k.id) r on r.cell = s.cell)
@@ -122,6 +157,7 @@ extension CallStore {
                 count(*) filter (where p.place = 'dialing') as dialing,
                 count(*) filter (where p.place = 'queued') as queued,
                 count(*) filter (where p.place = 'resting') as resting,
+                count(*) filter (where p.place = 'country_parked') as country_parked,
                 count(*) filter (where p.place = 'window_closed') as window_closed,
                 count(*) filter (where p.place = 'cell_full') as cell_full,
                 count(*) filter (where p.place = 'callable') as callable,
@@ -134,6 +170,7 @@ extension CallStore {
                         when c.state = 'in_progress' then 'queued'
                         when c.next_attempt_at is null then 'over'
                         when c.next_attempt_at > now() then 'resting'
+                        when not s.is_called then 'country_parked'
                         when not s.is_open then 'window_closed'
                         when not s.is_wanted then 'cell_full'
                         else 'callable'
@@ -146,7 +183,7 @@ extension CallStore {
                 or day_part_turn(k.day_parts, c.day_part_attempts, k.calling_week, s.blocked, s.zones, now(),
                     coalesce(k.ends_at, 'infinity')) is not null as is_limited
             from campaign k
-            join strata s on s.is_open and s.is_wanted
+            join strata s on s.is_open and s.is_wanted and s.is_called
             join contacts c on c.stratum_id = s.id and c.state in ('pending', 'not_reached') and c.next_attempt_at <= now()
             where k.number_limits <> '[]' or k.day_parts <> '[]'
             limit $2)

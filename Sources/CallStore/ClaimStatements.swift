@@ -45,7 +45,7 @@ extension CallStore {
         """
         -- The lock keeps a second selector off this campaign for the length of this statement.
         with campaign as materialized (
-            select c.id, c.time_zone, c.calling_week, c.blocked_dates, c.number_limits, c.day_parts, c.requires_consent,
+            select c.id, c.trunk, c.time_zone, c.calling_week, c.blocked_dates, c.number_limits, c.day_parts, c.requires_consent,
                 coalesce(c.ends_at, 'infinity') as ends_at
             from campaigns c
             where c.id = $1 and c.status = 'running' and (c.ends_at is null or c.ends_at > now())
@@ -66,7 +66,7 @@ extension CallStore {
             cross join lateral (
                 select call_window_closes_at_if_known(k.calling_week, d.blocked, d.zones, now()) as closes_at
                 offset 0) w
-            where w.closes_at > now())
+            where w.closes_at > now() and country_rests_until(k.trunk, d.region) is null)
         , strata as materialized (
             select s.id, s.cell, p.zones, p.blocked, p.closes_at, cells.calls as cell_room
             from places p

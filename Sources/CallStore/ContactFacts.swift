@@ -29,7 +29,7 @@ struct ContactFacts {
     /// These need only patience.
     private static let passWithTime: Set<String> = [
         "due", "window open", "no call under way", "number free", "within limits", "exclusion over", "its day part",
-        "room under the caps",
+        "room under the caps", "country called",
     ]
     /// After these nothing follows.
     private static let forGood: Set<String> = [
@@ -157,8 +157,10 @@ struct ContactFacts {
             Rule(
                 rule: "due",
                 passed: try self.value(Bool?.self, "is_due") ?? false || callID != nil,
-                detail: dueAt.map { "due at \(Self.time($0))" } ?? (callID == nil ? "never" : "it was due")
+                detail: (dueAt.map { "due at \(Self.time($0))" } ?? (callID == nil ? "never" : "it was due"))
+                    + (callID == nil ? try self.refusalWords() : "")
             ),
+            try self.countryRule(isClaimed: callID != nil),
             try self.windowRule(),
             Rule(
                 rule: "within limits",
@@ -173,6 +175,24 @@ struct ContactFacts {
                 detail: otherCall.map { "open call \($0.lowercased)" } ?? "no open call to it"
             ),
         ]
+    }
+
+    /// Why the last attempt came to nothing, if nothing was placed.
+    private func refusalWords() throws -> String {
+        try self.value(String?.self, "refused_with").map { "; the last attempt was not placed: \($0)" } ?? ""
+    }
+
+    private func countryRule(isClaimed: Bool) throws -> Rule {
+        let until = try self.value(Date?.self, "country_rests_until")
+        let code = try self.value(String?.self, "country_error_code") ?? ""
+        let region = try self.value(String.self, "region")
+        return Rule(
+            rule: "country called",
+            passed: until == nil || isClaimed,
+            detail: until.map {
+                "the provider refuses calls to \(region) with code \(code); the next is tried at \(Self.time($0))"
+            } ?? (region.isEmpty ? "its country is not known" : "no refusal of \(region) is known")
+        )
     }
 
     private func windowRule() throws -> Rule {

@@ -16,7 +16,8 @@ extension CallStore {
                 k.requires_consent, k.day_parts, k.number_limits, t.paused_reason, c.state, c.do_not_call,
                 c.has_prior_consent, c.excluded_reason, c.attempts_count, c.next_attempt_at, c.call_id, c.prior_state,
                 c.phone_number, c.day_part_attempts, coalesce(c.time_zone, k.time_zone) as zones, s.region, s.cell,
-                c.last_outcome, k.outcome_maximums, s.time_zone_source, number_rests_until(c.phone_number, k.number_limits) as rests_until
+                c.last_outcome, k.outcome_maximums, s.time_zone_source, number_rests_until(c.phone_number, k.number_limits) as rests_until,
+                y.rests_until as country_rests_until, y.error_code as country_error_code, u.error_code as refused_with
             from campaigns k
             left join trunks t on t.name = k.trunk
             cross join lateral (
@@ -24,6 +25,13 @@ extension CallStore {
                 where c.campaign_id = k.id and ($1::text is null or c.phone_number = $1)
                     and ($2::uuid is null or c.id = $2)) c
             join campaign_strata s on s.id = c.stratum_id
+            left join country_rests y on y.trunk = k.trunk and y.region = s.region and y.rests_until > now()
+            left join lateral (
+                select case when not a.counted then a.error_code end as error_code
+                from call_attempts a
+                where a.phone_number = c.phone_number and a.contact_id = c.id
+                order by a.started_at desc
+                limit 1) u on true
             where $3::text is null or k.name = $3)
         , listed as materialized (
             select h.id, e.created_at, e.reason, e.expires_at, e.is_of_campaign
@@ -38,7 +46,7 @@ extension CallStore {
         , timed as materialized (
             select h.*, l.created_at as listed_since, l.reason as list_reason, l.expires_at as listed_until,
                 l.id is not null as is_listed, coalesce(l.is_of_campaign, false) as is_list_of_campaign,
-                greatest(now(), h.next_attempt_at, h.rests_until, l.expires_at,
+                greatest(now(), h.next_attempt_at, h.rests_until, l.expires_at, h.country_rests_until,
                     case when h.status = 'scheduled' then h.starts_at end) as earliest,
                 day_part_turn(h.day_parts, h.day_part_attempts, h.week, h.blocked, h.zones, now(),
                     coalesce(h.ends_at, 'infinity')) as turn
@@ -59,6 +67,7 @@ extension CallStore {
                 where h.blocked @> (now() at time zone z)::date) as is_blocked_date,
             o.call_id as other_call_id, h.rests_until, h.number_limits::text as number_limits,
             h.day_parts::text as day_parts, h.day_part_attempts, nullif(h.turn, 'infinity') as turn, h.last_outcome,
+            h.country_rests_until, h.country_error_code, h.refused_with,
             (select array_agg(m.outcome || ' ' || e.attempts || ' of ' || m.attempts order by m.outcome)
              from jsonb_each_text(h.outcome_maximums) as m (outcome, attempts)
              cross join lateral (

@@ -27,35 +27,46 @@ extension CallStore {
     static let settleContacts = """
         , ended as materialized (
             select p.*,
-                \(CallStore.pauseEnd("p", "k")) as pause_ends_at
+                \(CallStore.pauseEnd("p", "k")) as pause_ends_at,
+                p.counted::int - p.was_counted::int as charge
             from applied p
             join campaigns k on k.id = p.campaign_id
-            where p.ended_at is not null and p.outcome is distinct from p.old_outcome)
+            where p.ended_at is not null and (p.outcome is distinct from p.old_outcome or p.counted <> p.was_counted))
         -- One row for a contact, of which an update takes only one: calls of several attempts may end in one batch. The
         -- strongest word decides, and among the others the latest call, which alone can be the contact's own.
         , decisive as materialized (
             select distinct on (e.contact_id) e.*,
                 array_agg(e.call_id) over contact as call_ids,
+                sum(e.charge) over contact as charges, bool_or(e.charge <> 0) over contact as is_charged_anew,
                 min(attempt_disposition(e.outcome, e.counted, e.answered_by, e.error_code, e.survey_outcome))
                     over contact as best_disposition
             from ended e
             window contact as (partition by e.contact_id)
             order by e.contact_id, e.outcome = 'refused' desc, e.outcome = 'completed' desc, e.id desc)
-        -- A contact moves when its own call ends; a late "completed" of an earlier call also settles it. The rules are
-        -- those of the campaign that it belongs to now: somebody may have moved it during the call.
+        -- A contact moves when its own call ends; a late "completed" of an earlier call also settles it. Whether a call is
+        -- charged may change after its end; a trigger does the sum. The rules are those of the campaign that the contact
+        -- belongs to now: somebody may have moved it during the call.
         , moved as (
             update contacts c
             set state = case
                     when c.state in ('refused', 'excluded') or c.state = 'completed' and e.outcome <> 'refused'
                         then c.state
                     when e.outcome in ('completed', 'refused') then e.outcome
+                    when c.state = 'in_progress' and c.call_id <> all (e.call_ids) then c.state
+                    when e.charge < 0 and c.attempts_count + e.charges <= 0 then 'pending'
                     else 'not_reached'
                 end,
                 next_attempt_at = case
                     when c.state in ('completed', 'refused', 'excluded') or e.outcome in ('completed', 'refused')
-                        or e.is_permanent or c.attempts_count >= k.max_attempts
                         -- Nobody can call who was erased during the call.
                         or c.phone_number is null
+                        then null
+                    when c.state = 'in_progress' and c.call_id <> all (e.call_ids) then c.next_attempt_at
+                    -- Given back. Whose phone has rung gets a minute of peace.
+                    when e.charge < 0 then now() + case when e.ringing_at is null then '0' else interval '1 minute' end
+                    when c.call_id is null
+                        then case when c.attempts_count + e.charges < k.max_attempts then c.next_attempt_at end
+                    when e.is_permanent or c.attempts_count >= k.max_attempts
                         or k.outcome_maximums ? e.outcome and (k.outcome_maximums ->> e.outcome)::int <= 1 + (
                             select count(*)
                             from call_attempts o
@@ -75,22 +86,33 @@ extension CallStore {
                             e.pause_ends_at),
                         'infinity')
                 end,
-                last_outcome = e.outcome,
+                last_outcome = case
+                    when e.charge < 0 or e.outcome not in ('completed', 'refused')
+                        and (c.call_id is null or c.call_id <> all (e.call_ids))
+                        then c.last_outcome
+                    else e.outcome
+                end,
                 disposition = least(c.disposition, e.best_disposition),
-                prior_state = null,
+                prior_state = case
+                    when c.call_id = any (e.call_ids) or e.outcome in ('completed', 'refused') then null else c.prior_state
+                end,
                 call_id = case
-                    when c.call_id = any (e.call_ids) or c.prior_state is not null then null else c.call_id
+                    when c.call_id = any (e.call_ids)
+                        or c.prior_state is not null and e.outcome in ('completed', 'refused') then null
+                    else c.call_id
                 end,
                 lease_until = case
-                    when c.call_id = any (e.call_ids) or c.prior_state is not null then null else c.lease_until
+                    when c.call_id = any (e.call_ids)
+                        or c.prior_state is not null and e.outcome in ('completed', 'refused') then null
+                    else c.lease_until
                 end
             from decisive e, campaigns k, campaign_strata s
             where c.id = e.contact_id and k.id = c.campaign_id and s.id = c.stratum_id
-                and (c.call_id = any (e.call_ids)
+                and (c.call_id = any (e.call_ids) or e.is_charged_anew
                     or e.outcome in ('completed', 'refused') and c.state in ('pending', 'not_reached', 'in_progress')
                     or e.outcome = 'refused' and c.state = 'completed')
-            returning c.id, c.campaign_id, c.external_contact_id, c.attempts_count, c.state, c.next_attempt_at,
-                e.call_id, e.ended_at)
+            returning c.id, c.campaign_id, c.external_contact_id, c.attempts_count + e.charges as attempts_count, c.state,
+                c.next_attempt_at, e.call_id, e.ended_at)
         , announced as (
             insert into survey_events (kind, call_id, contact_id, campaign_id, external_contact_id, attempts, occurred_at)
             select m.state, m.call_id, m.id, m.campaign_id, m.external_contact_id, m.attempts_count, m.ended_at
@@ -116,13 +138,13 @@ extension CallStore {
                     call_id, provider_call_id, rank, error_code, raw_status, answered_by, answered_at, is_permanent,
                     ringing_at))
         , before as materialized (
-            select a.id, a.call_id, a.report_rank, a.status, a.answered_by, a.outcome
+            select a.id, a.call_id, a.report_rank, a.status, a.answered_by, a.outcome, a.counted
             from call_attempts a
             where a.call_id = any ($1::uuid[])
             order by a.call_id
             for no key update)
         , merged as materialized (
-            select b.id, b.call_id, b.outcome as old_outcome, r.is_permanent,
+            select b.id, b.call_id, b.outcome as old_outcome, b.counted as was_counted, r.is_permanent,
                 greatest(b.report_rank, r.rank) as rank, r.rank > b.report_rank as is_stronger,
                 -- The most certain of the two, so that the order does not matter.
                 case greatest(
@@ -161,14 +183,20 @@ extension CallStore {
                     when m.rank = 8 then 'no_answer'
                     else 'failed'
                 end,
-                counted = a.counted or m.rank >= 2,
+                counted = case
+                    -- We hung up before anybody answered: not charged, unless an answer is told of later.
+                    when m.rank = 6 and a.cancel_requested_at is not null and a.survey_outcome is null
+                        and a.answered_at is null and m.answered_at is null and m.answered_by is null then false
+                    else a.counted or m.rank >= 2
+                end,
                 error_code = case when m.is_stronger then m.error_code else a.error_code end,
                 provider_raw_status = case when m.is_stronger then m.raw_status else a.provider_raw_status end
             from merged m
             where a.id = m.id
             returning a.id, a.call_id, a.contact_id, a.campaign_id, a.dialer_id, a.ended_at, a.outcome, a.phone_number,
                 a.counted, a.answered_by, a.error_code, a.survey_outcome,
-                extract(epoch from a.answered_at - a.ringing_at)::float8 as ring_seconds, m.is_stronger, m.old_outcome, m.is_permanent)
+                extract(epoch from a.answered_at - a.ringing_at)::float8 as ring_seconds, m.is_stronger, m.old_outcome, m.is_permanent,
+                a.ringing_at, m.was_counted)
         \(CallStore.settleContacts)
         select p.call_id, p.dialer_id, p.ended_at is not null, p.is_stronger,
             case when p.ended_at is not null and p.outcome is distinct from p.old_outcome then p.outcome end,

@@ -61,13 +61,13 @@ extension CallStore {
         with report as materialized (
             select * from unnest($1::uuid[], $2::text[]) as r (call_id, outcome))
         , before as materialized (
-            select a.id, a.call_id, a.ended_at, a.outcome, a.survey_outcome
+            select a.id, a.call_id, a.ended_at, a.outcome, a.survey_outcome, a.counted
             from call_attempts a
             where a.call_id = any ($1::uuid[])
             order by a.call_id
             for no key update)
         , merged as materialized (
-            select b.id, b.outcome as old_outcome,
+            select b.id, b.outcome as old_outcome, b.counted as was_counted,
                 -- The strongest of the two, so that the order does not matter.
                 (array['completed', 'refused', 'opt_out'])[greatest(
                     array_position(array['completed', 'refused', 'opt_out'], b.survey_outcome),
@@ -86,7 +86,8 @@ extension CallStore {
             from merged m
             where a.id = m.id and a.call_id = any ($1::uuid[])
             returning a.id, a.call_id, a.contact_id, a.campaign_id, a.dialer_id, a.ended_at, a.outcome, a.phone_number,
-                a.counted, a.answered_by, a.error_code, a.survey_outcome, m.is_stronger, m.old_outcome, false as is_permanent)
+                a.counted, a.answered_by, a.error_code, a.survey_outcome, m.is_stronger, m.old_outcome, false as is_permanent,
+                a.ringing_at, m.was_counted)
         \(CallStore.settleContacts)
         select p.call_id, p.dialer_id, p.ended_at is not null, p.is_stronger,
             case when p.ended_at is not null and p.outcome is distinct from p.old_outcome then p.outcome end,

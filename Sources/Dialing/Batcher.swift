@@ -14,19 +14,36 @@ final class Batcher<Input: Sendable, Output: Sendable>: Sendable {
     private struct State {
         var waiting: [Item] = []
         var isFlushing = false
+        var limit: Int
     }
 
     private let maximum: Int
+    private let patience: Duration?
+    private let now: @Sendable () -> ContinuousClock.Instant
     private let flush: @Sendable ([Input]) async throws -> [Output]
-    private let state = NIOLockedValueBox(State())
+    private let state: NIOLockedValueBox<State>
 
     /// - Parameters:
     ///   - maximum: The largest batch.
+    ///   - patience: How long a flush may take, if its results are of use for some time only: after one that took longer,
+    ///     batches are half as large, down to a single wish, until they are quick again.
+    ///   - now: The time.
     ///   - flush: Handles a batch; returns one output per input, in order.
-    init(maximum: Int, flush: @escaping @Sendable ([Input]) async throws -> [Output]) {
+    init(
+        maximum: Int,
+        patience: Duration? = nil,
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
+        flush: @escaping @Sendable ([Input]) async throws -> [Output]
+    ) {
         self.maximum = maximum
+        self.patience = patience
+        self.now = now
         self.flush = flush
+        self.state = NIOLockedValueBox(State(limit: maximum))
     }
+
+    /// How many wishes go together at most, at present.
+    var limit: Int { self.state.withLockedValue(\.limit) }
 
     /// Hands in a wish and waits for its result. An error is that of the whole batch.
     func submit(_ input: Input) async throws -> Output {
@@ -45,17 +62,30 @@ final class Batcher<Input: Sendable, Output: Sendable>: Sendable {
     private func drain() async {
         while true {
             let batch = self.state.withLockedValue { state -> [Item] in
-                let batch = Array(state.waiting.prefix(self.maximum))
+                let batch = Array(state.waiting.prefix(state.limit))
                 state.waiting.removeFirst(batch.count)
                 if batch.isEmpty { state.isFlushing = false }
                 return batch
             }
             guard !batch.isEmpty else { return }
+            let start = self.now()
             do {
                 let outputs = try await self.flush(batch.map(\.input))
                 for (item, output) in zip(batch, outputs) { item.continuation.resume(returning: output) }
             } catch {
                 for item in batch { item.continuation.resume(throwing: error) }
+            }
+            self.adapt(to: self.now() - start, of: batch.count)
+        }
+    }
+
+    private func adapt(to duration: Duration, of count: Int) {
+        guard let patience = self.patience else { return }
+        self.state.withLockedValue { state in
+            if duration > patience {
+                state.limit = max(1, count / 2)
+            } else if count == state.limit {
+                state.limit = min(self.maximum, state.limit * 2)
             }
         }
     }

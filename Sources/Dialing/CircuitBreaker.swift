@@ -27,10 +27,19 @@ struct CircuitBreaker: Sendable {
     static let window = 20
     private let threshold: Int
     private let pause: Duration
+    private let longestPause: Duration
+    /// How long it stays open the next time.
+    private var nextPause: Duration
 
-    init(threshold: Int, pause: Duration) {
+    /// - Parameters:
+    ///   - threshold: How many failures among the last answers open it, if they are half of them.
+    ///   - pause: How long it is open before it probes.
+    ///   - longestPause: The pause doubles with each probe that fails, up to this; nil leaves it as it is.
+    init(threshold: Int, pause: Duration, longestPause: Duration? = nil) {
         self.threshold = threshold
         self.pause = pause
+        self.longestPause = longestPause ?? pause
+        self.nextPause = pause
     }
 
     /// Asks to place a call. While probing, one call at a time decides for all.
@@ -55,6 +64,7 @@ struct CircuitBreaker: Sendable {
         } else {
             self.state = .closed
             (self.recent, self.recentCount) = (0, 0)
+            self.nextPause = self.pause
         }
     }
 
@@ -65,13 +75,18 @@ struct CircuitBreaker: Sendable {
             self.note(1)
             let failures = self.recent.nonzeroBitCount
             if failures >= self.threshold, failures * 2 >= self.recentCount {
-                self.state = .open(until: now + self.pause)
+                self.open(now: now)
             }
         case .probing:
-            self.state = .open(until: now + self.pause)
+            self.open(now: now)
         case .open:
             break
         }
+    }
+
+    private mutating func open(now: ContinuousClock.Instant) {
+        self.state = .open(until: now + self.nextPause)
+        self.nextPause = min(self.nextPause * 2, self.longestPause)
     }
 
     private mutating func note(_ bit: UInt32) {

@@ -35,10 +35,23 @@ extension Dialer {
         case .providerDown:
             self.breaker.withLockedValue { $0.failed(now: .now) }
             await self.giveBack(request, delivery, errorCode: errorCode, backOff: self.configuration.failureBackOff)
+        case .tooLate:
+            self.breaker.withLockedValue { $0.failed(now: .now) }
+            await self.giveBack(
+                request,
+                delivery,
+                errorCode: errorCode,
+                backOff: self.configuration.failureBackOff,
+                isForPeople: false
+            )
+        case .refused(let destination):
+            self.breaker.withLockedValue { $0.succeeded() }
+            await self.park(destination, request: request, delivery: delivery, error: error, logger: logger)
         case .misconfigured(let scope):
             self.breaker.withLockedValue { $0.unused(now: .now) }
             await self.stop(scope, request: request, error: error, logger: logger)
-            await self.giveBack(request, delivery, errorCode: errorCode, backOff: .zero)
+            // Once the cause is removed and all goes on, another number is tried first.
+            await self.giveBack(request, delivery, errorCode: errorCode, backOff: self.configuration.failureBackOff)
         case .unknown:
             self.breaker.withLockedValue { $0.failed(now: .now) }
             _ = await self.untilDone("An ambiguous placement waits to be noted") {
@@ -49,12 +62,13 @@ extension Dialer {
         }
     }
 
-    /// Nothing was placed: the contact goes back uncharged, and the request is dead-lettered for people to look at.
+    /// Nothing was placed: the contact goes back uncharged, and what is for people to look at is dead-lettered.
     private func giveBack(
         _ request: DialRequest,
         _ delivery: AMQPDelivery,
         errorCode: String,
-        backOff: Duration
+        backOff: Duration,
+        isForPeople: Bool = true
     ) async {
         let done = await self.untilDone("A contact waits to be given back") {
             try await self.store.revertAttempt(callID: request.callID, errorCode: errorCode, backOff: backOff)
@@ -64,7 +78,50 @@ extension Dialer {
         // The message may have been delivered anew meanwhile: settle the one that is held.
         let call = self.held.remove(request.callID)
         self.slots.release(request.callID)
-        self.reject(call?.delivery ?? delivery)
+        isForPeople ? self.reject(call?.delivery ?? delivery) : self.ack(call?.delivery ?? delivery)
+    }
+
+    /// The provider does not call this number, or its country: it rests, uncharged, and the others go on. The same refusal
+    /// for several numbers and for none otherwise is a fault of the campaign.
+    private func park(
+        _ destination: TelephonyError.Destination,
+        request: DialRequest,
+        delivery: AMQPDelivery,
+        error: TelephonyError,
+        logger: Logger
+    ) async {
+        let code = error.providerCode ?? error.code.description
+        let parked = await self.untilDone("A refused contact waits to be given back") {
+            try await self.store.parkRefused(
+                callID: request.callID,
+                errorCode: code,
+                isCountry: destination == .country,
+                rest: self.configuration.refusedNumberRest
+            )
+        }
+        guard let parked else { return }
+        if let country = parked.country, let until = parked.countryRestsUntil, until > Date() {
+            logger.warning(
+                "The provider does not call a country; its contacts rest until the next is tried",
+                metadata: .keys([.reason: "\(country): \(error)"])
+            )
+        }
+        if destination == .number {
+            let count = self.refusals.withLockedValue {
+                $0.refused(campaign: request.campaignID, code: code, contact: request.contactID)
+            }
+            if let count {
+                let reason = "the provider refused \(count) different numbers one after the other: \(error)"
+                await self.stop(.campaign, request: request, reason: reason, logger: logger)
+            }
+        }
+        guard !parked.isAttempt else {
+            await self.report(CallEvent(callID: request.callID, status: .failed, occurredAt: Date(), errorCode: code))
+            return
+        }
+        let call = self.held.remove(request.callID)
+        self.slots.release(request.callID)
+        self.ack(call?.delivery ?? delivery)
     }
 
     /// Every further call would fail alike: stop before more contacts are tried.
@@ -74,7 +131,15 @@ extension Dialer {
         error: TelephonyError,
         logger: Logger
     ) async {
-        let reason = "the provider refuses its configuration: \(error)"
+        await self.stop(
+            scope,
+            request: request,
+            reason: "the provider refuses its configuration: \(error)",
+            logger: logger
+        )
+    }
+
+    private func stop(_ scope: TelephonyError.Scope, request: DialRequest, reason: String, logger: Logger) async {
         let stopped = await self.untilDone("A pause waits to be noted") {
             switch scope {
             case .campaign:
@@ -84,7 +149,7 @@ extension Dialer {
             }
         }
         if stopped == true {
-            logger.error("Paused because of a faulty configuration", metadata: .keys([.reason: reason]))
+            logger.error("Paused because of what the provider refuses", metadata: .keys([.reason: reason]))
         }
     }
 }

@@ -40,7 +40,7 @@ extension Dialer {
         case .draining:
             return
         }
-        guard await self.mayAsk() else {
+        guard let turn = await self.mayAsk() else {
             self.slots.release(request.callID)
             return
         }
@@ -56,14 +56,15 @@ extension Dialer {
             return verdict
         }
         guard let verdict else {
-            self.noCall(request.callID)
+            self.noCall(request.callID, turn)
             return
         }
-        await self.act(on: verdict, request: request, delivery: delivery, logger: logger)
+        await self.act(on: verdict, turn: turn, request: request, delivery: delivery, logger: logger)
     }
 
     private func act(
         on verdict: CallStore.AttemptVerdict,
+        turn: Pace.Turn,
         request: DialRequest,
         delivery: AMQPDelivery,
         logger: Logger
@@ -71,28 +72,25 @@ extension Dialer {
         switch verdict {
         case .created(let details):
             FailPoint.dialerCommitted.reach()
-            guard ContinuousClock.now - details.askedAt < self.configuration.permissionLifetime else {
-                await self.letGo(request, delivery: delivery, logger: logger)
-                return
-            }
-            await self.place(details, request: request, delivery: delivery, logger: logger)
+            await self.place(details, turn: turn, request: request, delivery: delivery, logger: logger)
         case .exists(let attempt):
-            self.returnPermission()
+            self.returnPermission(turn)
             self.metrics.adopted.increment()
             logger.info("Adopts a call", metadata: .keys([.reason: attempt.status]))
             self.hold(adopted: attempt, delivery: delivery)
         case .stale, .undecided:
-            self.noCall(request.callID)
+            self.noCall(request.callID, turn)
             self.metrics.stale.increment()
             self.ack(delivery)
         case .notAllowed(let reason):
-            self.noCall(request.callID)
+            self.noCall(request.callID, turn)
             self.metrics.notAllowed(reason)
             logger.info("Does not call", metadata: .keys([.reason: reason]))
             self.ack(delivery)
         case .failed(let reason, let isOfItsValues):
             await self.putAside(
                 request,
+                turn: turn,
                 delivery: delivery,
                 reason: reason,
                 isOfItsValues: isOfItsValues,
@@ -101,73 +99,21 @@ extension Dialer {
         }
     }
 
-    /// Waits for the circuit breaker and for a token.
-    /// - Returns: False when the process drains meanwhile.
-    private func mayAsk() async -> Bool {
-        while !self.isDraining.withLockedValue(\.self) {
-            let now = ContinuousClock.now
-            switch self.breaker.withLockedValue({ $0.ask(now: now) }) {
-            case .granted:
-                let turn = self.tokens.reserve()
-                if await self.sleep(until: turn) { return true }
-                self.returnPermission()
-                return false
-            case .wait(let until):
-                guard await self.sleep(until: until ?? now + .milliseconds(200)) else { return false }
-            }
-        }
-        return false
-    }
-
-    /// - Returns: False when the process drains meanwhile.
-    private func sleep(until instant: ContinuousClock.Instant) async -> Bool {
-        while !self.isDraining.withLockedValue(\.self), !Task.isCancelled {
-            let now = ContinuousClock.now
-            guard instant > now else { return true }
-            // In small steps, so that a drain is noticed.
-            try? await Task.sleep(until: min(instant, now + .milliseconds(250)))
-        }
-        return false
-    }
-
     private struct Undecided: Error, CustomStringConvertible {
         let description = "an attempt exists and could not be taken over"
     }
 
-    private func returnPermission() {
-        self.tokens.giveBack()
-        self.breaker.withLockedValue { $0.unused(now: .now) }
-    }
-
-    func noCall(_ callID: UUID) {
-        self.returnPermission()
-        self.slots.release(callID)
-    }
-
-    /// The database answered too long ago: what it allowed then may be forbidden now. Nothing was placed.
-    private func letGo(_ request: DialRequest, delivery: AMQPDelivery, logger: Logger) async {
-        self.returnPermission()
-        self.metrics.notAllowed("permission_outdated")
-        logger.notice("Does not call", metadata: .keys([.reason: "permission_outdated"]))
-        let done = await self.untilDone("A contact waits to be given back") {
-            try await self.store.revertAttempt(
-                callID: request.callID,
-                errorCode: "permission_outdated",
-                backOff: .zero
-            )
-        }
-        guard done != nil else { return }
-        self.slots.release(request.callID)
-        self.ack(delivery)
-    }
-
-    /// The row is committed; nothing comes between that and this.
+    /// The row is committed; nothing but the pace comes between that and this.
     private func place(
         _ details: CallStore.AttemptDetails,
+        turn: Pace.Turn,
         request: DialRequest,
         delivery: AMQPDelivery,
         logger: Logger
     ) async {
+        guard await self.mayLeave(details, turn: turn, request: request, delivery: delivery, logger: logger) else {
+            return
+        }
         let start = ContinuousClock.now
         let limit = details.ringTimeout + details.maximumCallDuration + self.configuration.margin
         var call = HeldCall(
@@ -202,7 +148,8 @@ extension Dialer {
                     ringTimeout: details.ringTimeout,
                     maximumCallDuration: details.maximumCallDuration,
                     detectsMachines: details.detectsMachines,
-                    callbackParameters: Self.callbackParameters(request, span.context)
+                    callbackParameters: Self.callbackParameters(request, span.context),
+                    leaveBefore: details.askedAt + self.configuration.permissionLifetime
                 )
             )
             FailPoint.dialerAnswered.reach()
@@ -214,6 +161,7 @@ extension Dialer {
                 self.metrics.dueToPlaced.recordSeconds(max(0, Date().timeIntervalSince(dueAt)))
             }
             self.breaker.withLockedValue { $0.succeeded() }
+            self.refusals.withLockedValue { $0.accepted(campaign: request.campaignID) }
             call.placement = .known(placed.providerCallID)
             self.held.update(call.callID) { $0.placement = call.placement }
             logger.debug("The provider took the call", metadata: .keys([.providerCallID: placed.providerCallID]))

@@ -14,6 +14,7 @@ extension Dialer {
     /// back and rests for a while. Only a request whose values are wrong is dead-lettered.
     func putAside(
         _ request: DialRequest,
+        turn: Pace.Turn,
         delivery: AMQPDelivery,
         reason: String,
         isOfItsValues: Bool,
@@ -32,7 +33,7 @@ extension Dialer {
             // Then the claim's lease ends by itself, and the contact goes back without a rest.
             logger.warning("A contact waits for its claim's end", metadata: .keys([.error: "\(error)"]))
         }
-        self.noCall(request.callID)
+        self.noCall(request.callID, turn)
         if isOfItsValues { self.reject(delivery) } else { self.ack(delivery) }
     }
 }

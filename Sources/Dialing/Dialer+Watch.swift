@@ -46,11 +46,13 @@ extension Dialer {
         self.metrics.live.record(self.slots.heldCount)
     }
 
-    /// Two loops for all held calls. Apart, so that a database that is away does not keep the provider from being asked.
+    /// Three loops for all held calls. Apart, so that a database that is away does not keep the provider from being asked,
+    /// nor the provider the calls from being settled.
     func watch() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.watchRows() }
             group.addTask { await self.watchProvider() }
+            group.addTask { await self.watchForbidden() }
         }
     }
 
@@ -62,40 +64,18 @@ extension Dialer {
         }
     }
 
-    /// Which calls are over, and which must be canceled.
+    /// Which calls are over.
     private func watchRows() async {
-        var nextPoll = ContinuousClock.now
         while !Task.isCancelled {
-            let now = ContinuousClock.now
             do {
-                if now >= nextPoll {
-                    nextPoll = now + self.configuration.pollInterval
-                    self.settle(try await self.store.endedCalls(among: self.held.callIDs))
-                }
-                try await self.cancelForbidden(now: now)
+                self.settle(try await self.store.endedCalls(among: self.held.callIDs))
             } catch {
                 self.logger.warning(
                     "Held calls cannot be compared with the database",
                     metadata: .keys([.error: "\(error)"])
                 )
             }
-            try? await Task.sleep(for: .milliseconds(500))
-        }
-    }
-
-    /// Calls that the provider has queued or that ring, and that must not: paused, excluded, or the window has closed.
-    private func cancelForbidden(now: ContinuousClock.Instant) async throws {
-        for callID in try await self.store.callsToCancel(among: self.held.maybeUnanswered(now: now)) {
-            guard let providerCallID = self.held.providerCallID(of: callID) else { continue }
-            do {
-                try await self.provider.hangUp(id: providerCallID, onlyIfNotAnswered: true)
-                self.metrics.canceled.increment()
-            } catch {
-                self.logger.warning(
-                    "A call that must not ring could not be canceled",
-                    metadata: .keys([.callID: callID.lowercased, .error: "\(error)"])
-                )
-            }
+            try? await Task.sleep(for: self.configuration.pollInterval)
         }
     }
 

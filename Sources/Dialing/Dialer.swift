@@ -29,6 +29,9 @@ public final class Dialer: Service {
     let held = HeldCalls()
     let tokens: TokenBucket
     let breaker: NIOLockedValueBox<CircuitBreaker>
+    /// Whether the database's permissions come in time to be used.
+    let permissions: NIOLockedValueBox<CircuitBreaker>
+    let refusals = NIOLockedValueBox(RefusalBook())
     let isDraining = NIOLockedValueBox(false)
     let attempts: Batcher<CallStore.AttemptRequest, CallStore.AttemptVerdict>
     let placements: Batcher<PlacedAttempt, Void>
@@ -73,7 +76,11 @@ public final class Dialer: Service {
         self.breaker = NIOLockedValueBox(
             CircuitBreaker(threshold: configuration.breakerThreshold, pause: configuration.breakerPause)
         )
-        self.attempts = Batcher(maximum: 200) { requests in
+        self.permissions = NIOLockedValueBox(
+            CircuitBreaker(threshold: 1, pause: configuration.outdatedPause, longestPause: .seconds(60))
+        )
+        // The other half of the time is for the way to the provider.
+        self.attempts = Batcher(maximum: 200, patience: configuration.permissionLifetime / 2) { requests in
             try await store.beginAttempts(
                 requests,
                 dialerID: configuration.id,
@@ -90,6 +97,11 @@ public final class Dialer: Service {
     /// Why no calls are placed now; nil when all is well.
     public var currentFault: String? {
         if let fault = self.fault.withLockedValue(\.self) { return fault }
+        if self.permissions.withLockedValue({ $0.state != .closed }) {
+            return
+                "the database answers later than \(self.configuration.permissionLifetime) after it was asked, which is "
+                + "how long a permission to call is good for; contacts go back, and one at a time is tried"
+        }
         switch self.breaker.withLockedValue(\.state) {
         case .closed: return nil
         case .open, .probing: return "the provider fails; the circuit breaker is open"
@@ -135,6 +147,7 @@ public final class Dialer: Service {
         } onCancelOrGracefulShutdown: {
             self.isDraining.withLockedValue { $0 = true }
             self.slots.drain()
+            self.tokens.drain()
             // The handler may not wait, and a sequence ends only once the broker has agreed.
             Task {
                 for consumer in consumers { await consumer.cancel() }

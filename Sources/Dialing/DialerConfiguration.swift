@@ -15,6 +15,9 @@ public struct DialerConfiguration: Sendable {
     public var margin: Duration = .seconds(60)
     /// How long a contact rests after a failure of the provider.
     public var failureBackOff: Duration = .seconds(60)
+    /// How long a contact rests whose number the provider refused, and may not refuse for ever. From the third time on, a
+    /// refusal is an attempt.
+    public var refusedNumberRest: Duration = .seconds(86_400)
     /// How often the database is asked which held calls are over, when no hint has come.
     public var pollInterval: Duration = .seconds(5)
     /// How long placements in flight may take once the process drains.
@@ -24,9 +27,12 @@ public struct DialerConfiguration: Sendable {
     /// How long the open breaker waits before it probes.
     public var breakerPause: Duration = .seconds(15)
 
-    /// How old the database's permission may be when the provider is asked: a pause or an exclusion acts within a
-    /// second, even on a process that was frozen between the two. The window is checked with the same margin.
+    /// How old the database's permission may be when the request leaves for the provider: a pause or an exclusion acts
+    /// within a second, even on a process that was frozen between the two, or on one that waits for a connection. The
+    /// window is checked with the same margin.
     public var permissionLifetime: Duration = .seconds(1)
+    /// How long nothing is asked once permissions come too late to be used; doubled each time, up to a minute.
+    public var outdatedPause: Duration = .seconds(1)
 
     /// How long a contact rests whose request was put aside because its statement fails.
     public var putAsideBackOff: Duration = .seconds(60)

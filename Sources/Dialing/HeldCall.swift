@@ -33,6 +33,8 @@ struct HeldCall: Sendable {
     var checks = 0
     /// Since when questions about the call have failed.
     var unansweredSince: ContinuousClock.Instant?
+    /// Before that, the provider is not asked again to cancel it.
+    var nextCancel: ContinuousClock.Instant?
     /// The report that ends this call. A broker that has confirmed it may still lose it: it is sent again until the call's row
     /// has ended, which takes the call out of what is held.
     private(set) var report: CallEvent?

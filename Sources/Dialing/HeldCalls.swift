@@ -84,10 +84,16 @@ final class HeldCalls: Sendable {
         self.calls.withLockedValue { $0[callID]?.call.delivery }
     }
 
-    /// The provider's id of a held call, when known.
-    func providerCallID(of callID: UUID) -> String? {
+    /// Notes that a call is being canceled.
+    /// - Returns: The provider's id of it; nil when that is not known yet, or a cancel was noted a moment ago.
+    func beginCancel(_ callID: UUID, now: ContinuousClock.Instant, again pause: Duration) -> String? {
         self.calls.withLockedValue { calls in
-            if case .known(let id)? = calls[callID]?.call.placement { id } else { nil }
+            guard var call = calls[callID]?.call, case .known(let id) = call.placement,
+                call.nextCancel.map({ $0 <= now }) ?? true
+            else { return nil }
+            call.nextCancel = now + pause
+            calls[callID] = .held(call)
+            return id
         }
     }
 }

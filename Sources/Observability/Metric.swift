@@ -386,6 +386,13 @@ public struct Metric: Sendable {
             labels: ["result"]
         ),
         Metric(
+            "webhook_unexpected_forwarding_total",
+            .counter,
+            "webhooks",
+            "Requests with X-Forwarded-For while WEBHOOK_PROXIES is 0.",
+            worry: "it is not 0: set WEBHOOK_PROXIES, or whoever is refused is refused for all behind the proxy"
+        ),
+        Metric(
             "webhook_callback_lag_seconds",
             .histogram,
             "webhooks",

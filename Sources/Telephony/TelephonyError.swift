@@ -11,6 +11,11 @@ public struct TelephonyError: Error, Sendable, CustomStringConvertible {
         case refusedForNow(retryAfter: Duration?)
         /// Nothing was placed: the provider cannot be reached or did not take the request.
         case providerDown
+        /// Nothing was placed: the request could not leave in the time that it had. Nobody refused anything.
+        case tooLate
+        /// Nothing was placed: the provider does not call this number, or numbers like it, for this account. Other calls
+        /// may well be taken.
+        case refused(Destination)
         /// Nothing was placed because our configuration is at fault; every further call would fail alike.
         case misconfigured(Scope)
         /// A phone may be ringing: never place this call again, find out.
@@ -22,15 +27,26 @@ public struct TelephonyError: Error, Sendable, CustomStringConvertible {
             case .rejected: "rejected"
             case .refusedForNow: "refused_for_now"
             case .providerDown: "provider_down"
+            case .tooLate: "too_late"
+            case .refused(.number): "number_refused"
+            case .refused(.country): "country_refused"
             case .misconfigured: "misconfigured"
             case .unknown: "unknown"
             }
         }
     }
 
+    /// What the provider does not call.
+    public enum Destination: String, Sendable, Hashable {
+        /// This number, as far as one refusal tells.
+        case number
+        /// The number's country: the account has no permission for it.
+        case country
+    }
+
     /// Whose configuration is at fault.
     public enum Scope: String, Sendable, Hashable {
-        /// The campaign's: caller ID, answer URL, destination not permitted.
+        /// The campaign's: caller ID, answer URL.
         case campaign
         /// The trunk's: account, secret, permissions of the account.
         case trunk

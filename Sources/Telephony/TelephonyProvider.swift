@@ -12,6 +12,9 @@ public protocol TelephonyProvider: Sendable {
     var name: String { get }
 
     /// Asks the provider, once, to place a call.
+    ///
+    /// What has not left before ``CallRequest/leaveBefore`` never leaves: whatever it waits for until then, a connection
+    /// or a handshake, it is given up with ``TelephonyError/Code/tooLate``.
     /// - Parameter request: Whom to call and how.
     /// - Returns: The provider's id of the call, which has been accepted but need not ring yet.
     /// - Throws: ``TelephonyError``; its ``TelephonyError/code`` says whether a phone may ring all the same.
@@ -44,12 +47,31 @@ public protocol TelephonyProvider: Sendable {
     /// - Throws: ``TelephonyError``; never with code `unknown`, because repeating it is harmless.
     func hangUp(id: String, onlyIfNotAnswered: Bool) async throws(TelephonyError)
 
+    /// Whether a request carries a signature at all, right or wrong. What carries none need not be read.
+    func isSigned(_ headers: [String: String]) -> Bool
+
     /// Verifies and reads one status callback.
     /// - Throws: ``CallbackError``: the signature is wrong, or the body cannot be read.
     func parseCallback(_ request: CallbackRequest) throws(CallbackError) -> CallEvent
 
+    /// The provider's word for a call's status, if that is why a genuine callback cannot be read: one that we do not know,
+    /// or an empty one. There is nothing to record then, and nothing that repeating could mend: asked, the provider will
+    /// tell how the call stands. Only for callbacks that were found ``CallbackError/malformed(reason:)``.
+    /// - Returns: The word, printable and short; nil when the status is known.
+    func unknownStatus(in request: CallbackRequest) -> String?
+
     /// Checks that the account and its secret are accepted, without placing anything. For `doctor`.
     func checkCredentials() async throws(TelephonyError)
+}
+
+extension TelephonyProvider {
+    /// Whether a field's name speaks of a signature.
+    public func isSigned(_ headers: [String: String]) -> Bool {
+        headers.keys.contains { $0.contains("signature") }
+    }
+
+    /// None.
+    public func unknownStatus(in request: CallbackRequest) -> String? { nil }
 }
 
 /// What is needed to place one call.
@@ -70,6 +92,8 @@ public struct CallRequest: Sendable {
     public var detectsMachines: Bool
     /// What comes back as query parameters of every callback, beside the `call_id`; printable, and no personal data.
     public var callbackParameters: [String: String]
+    /// The last moment at which the request may leave for the provider; nil when there is none.
+    public var leaveBefore: ContinuousClock.Instant?
 
     /// Creates a request.
     public init(
@@ -80,7 +104,8 @@ public struct CallRequest: Sendable {
         ringTimeout: Duration,
         maximumCallDuration: Duration,
         detectsMachines: Bool = false,
-        callbackParameters: [String: String] = [:]
+        callbackParameters: [String: String] = [:],
+        leaveBefore: ContinuousClock.Instant? = nil
     ) {
         self.callID = callID
         self.to = to
@@ -90,6 +115,7 @@ public struct CallRequest: Sendable {
         self.maximumCallDuration = maximumCallDuration
         self.detectsMachines = detectsMachines
         self.callbackParameters = callbackParameters
+        self.leaveBefore = leaveBefore
     }
 }
 
@@ -195,6 +221,6 @@ public struct CallbackRequest: Sendable {
 public enum CallbackError: Error, Sendable, Equatable {
     /// The signature is missing or does not match: answer 403.
     case forged
-    /// The request cannot be read: answer 400. The reason names the field and never its value.
+    /// The request is the provider's and cannot be read: answer 400. The reason names the field and never its value.
     case malformed(reason: String)
 }

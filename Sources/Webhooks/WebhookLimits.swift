@@ -22,9 +22,9 @@ public struct WebhookContext: RequestContext {
 }
 
 /// Keeps strangers from taking the endpoint away from the provider: limits what is handled at once, and turns away for a
-/// while who has been refused too often.
+/// while who has been refused too often. Asking and noting take the same time however many have been refused.
 final class WebhookLimits: Sendable {
-    /// How an address stands.
+    /// How a network stands.
     private struct Account {
         var refusals: Double
         var at: ContinuousClock.Instant
@@ -32,11 +32,19 @@ final class WebhookLimits: Sendable {
 
     private struct State {
         var handled = 0
-        var accounts: [String: Account] = [:]
+        var handledSigned = 0
+        /// The networks refused last, and those before them. When the first are many, they take the place of the others,
+        /// which are forgotten: an attack from so many networks is for a firewall.
+        var accounts: [ClientNetwork: Account] = [:]
+        var formerAccounts: [ClientNetwork: Account] = [:]
+        var knownWords: Set<String> = []
+        var hasSeenForwarding = false
     }
 
-    /// Addresses remembered at most; an attack from more of them is for a firewall.
-    private static let maximumAccounts = 10_000
+    /// Half of the networks that are remembered.
+    private static let maximumAccounts = 5_000
+    /// Beyond so many unknown words, more say nothing new.
+    private static let maximumWords = 100
 
     private let requestsAtOnce: Int
     private let refusalsPerMinute: Int
@@ -46,6 +54,9 @@ final class WebhookLimits: Sendable {
         self.requestsAtOnce = requestsAtOnce
         self.refusalsPerMinute = refusalsPerMinute
     }
+
+    /// How many networks are remembered.
+    var remembered: Int { self.state.withLockedValue { $0.accounts.count + $0.formerAccounts.count } }
 
     /// Whether there is room for one more request; `leave()` gives it back.
     func enter() -> Bool {
@@ -58,26 +69,55 @@ final class WebhookLimits: Sendable {
 
     func leave() { self.state.withLockedValue { $0.handled -= 1 } }
 
-    /// Whether an address may ask, by its refusals, which are forgotten at the rate that is allowed.
+    /// Room of their own for requests that carry a signature, when all other is taken.
+    func enterSigned() -> Bool {
+        self.state.withLockedValue { state in
+            guard state.handledSigned < self.requestsAtOnce else { return false }
+            state.handledSigned += 1
+            return true
+        }
+    }
+
+    func leaveSigned() { self.state.withLockedValue { $0.handledSigned -= 1 } }
+
+    /// Whether an address may ask, by its network's refusals, which are forgotten at the rate that is allowed.
     func mayAsk(_ address: String, now: ContinuousClock.Instant) -> Bool {
         guard self.refusalsPerMinute > 0 else { return true }
+        let network = ClientNetwork(address)
         return self.state.withLockedValue { state in
-            guard let account = state.accounts[address] else { return true }
-            let left = self.left(of: account, now)
-            if left <= 0 { state.accounts[address] = nil }
-            return left <= Double(self.refusalsPerMinute - 1)
+            guard let account = state.accounts[network] ?? state.formerAccounts[network] else { return true }
+            return self.left(of: account, now) <= Double(self.refusalsPerMinute - 1)
         }
     }
 
     func refused(_ address: String, now: ContinuousClock.Instant) {
         guard self.refusalsPerMinute > 0 else { return }
+        let network = ClientNetwork(address)
         self.state.withLockedValue { state in
-            if state.accounts.count >= Self.maximumAccounts, state.accounts[address] == nil {
-                state.accounts = state.accounts.filter { self.left(of: $0.value, now) > 0 }
-                guard state.accounts.count < Self.maximumAccounts else { return }
+            let account = state.accounts[network] ?? state.formerAccounts[network]
+            if state.accounts[network] == nil, state.accounts.count >= Self.maximumAccounts {
+                state.formerAccounts = state.accounts
+                state.accounts = [:]
             }
-            let left = state.accounts[address].map { self.left(of: $0, now) } ?? 0
-            state.accounts[address] = Account(refusals: left + 1, at: now)
+            let left = account.map { self.left(of: $0, now) } ?? 0
+            // Whoever goes on is turned away for about a minute from the last, not for as long as it has gone on.
+            let refusals = min(left + 1, Double(self.refusalsPerMinute) * 2)
+            state.accounts[network] = Account(refusals: refusals, at: now)
+        }
+    }
+
+    /// Whether a word that we do not know is new, and worth a line in the log.
+    func isNew(word: String) -> Bool {
+        self.state.withLockedValue { state in
+            state.knownWords.count < Self.maximumWords && state.knownWords.insert(word).inserted
+        }
+    }
+
+    /// Whether it is the first time that a proxy was seen of which the settings say nothing.
+    func isFirstForwarding() -> Bool {
+        self.state.withLockedValue { state in
+            defer { state.hasSeenForwarding = true }
+            return !state.hasSeenForwarding
         }
     }
 
@@ -89,6 +129,9 @@ final class WebhookLimits: Sendable {
 }
 
 extension Request {
+    /// Whether a proxy has passed the request on.
+    var isForwarded: Bool { HTTPField.Name("X-Forwarded-For").map { self.headers.contains($0) } ?? false }
+
     /// The client's address: the connection's, or what the last trusted proxy says.
     /// - Parameters:
     ///   - proxies: How many proxies stand in front; each appends one address to `X-Forwarded-For`.

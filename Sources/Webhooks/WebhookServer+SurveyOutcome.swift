@@ -110,7 +110,7 @@ extension WebhookServer {
     }
 
     /// Compares in a time that does not tell how much of a token was right.
-    private func isAuthorized(_ header: String?) -> Bool {
+    func isAuthorized(_ header: String?) -> Bool {
         let prefix = "Bearer "
         guard let header, header.hasPrefix(prefix) else { return false }
         let given = Array(header.utf8.dropFirst(prefix.utf8.count))

@@ -54,9 +54,10 @@ public struct WebhookServer: Service {
     let store: CallStore
     let broker: AMQPConnection
     let logger: Logger
-    private let limits: WebhookLimits
+    let limits: WebhookLimits
     /// The clock by which refusals are forgotten.
     var now: @Sendable () -> ContinuousClock.Instant = { .now }
+    let unexpectedForwarding = Counter(label: "call_scheduler_webhook_unexpected_forwarding_total")
     private let onListening: @Sendable (Int) async -> Void
 
     /// Creates a server.
@@ -109,44 +110,25 @@ public struct WebhookServer: Service {
     public func router() -> Router<WebhookContext> {
         let router = Router(context: WebhookContext.self)
         router.post("/v1/callbacks/{provider}") { request, context -> Response in
-            await self.limited(request, context) {
-                guard context.parameters.get("provider") == self.provider.name else {
-                    return Self.answer(.notFound, "no such provider is configured here\n")
+            guard context.parameters.get("provider") == self.provider.name else {
+                return await self.limited(request, context, caller: .stranger) { _ in
+                    Heard(Self.answer(.notFound, "no such provider is configured here\n"))
                 }
-                return await self.callback(request)
+            }
+            let headers = Self.headers(of: request)
+            let caller: Caller = self.provider.isSigned(headers) ? .signed : .stranger
+            return await self.limited(request, context, caller: caller) {
+                await self.callback(request, headers, within: $0)
             }
         }
         router.post("/v1/calls/{call_id}/outcome") { request, context -> Response in
-            await self.limited(request, context) {
-                await self.surveyOutcome(request, call: context.parameters.get("call_id") ?? "")
+            let caller: Caller = self.isAuthorized(request.headers[.authorization]) ? .known : .stranger
+            return await self.limited(request, context, caller: caller) { _ in
+                let call = context.parameters.get("call_id") ?? ""
+                return Heard(await self.surveyOutcome(request, call: call), isGenuine: caller == .known)
             }
         }
         return router
-    }
-
-    /// Handles a request unless there are too many, or too many bad ones from where it came.
-    private func limited(
-        _ request: Request,
-        _ context: WebhookContext,
-        _ handle: () async -> Response
-    ) async -> Response {
-        let address = request.clientAddress(proxies: self.configuration.proxies, connection: context.remoteAddress)
-        guard self.limits.mayAsk(address, now: self.now()) else {
-            return self.turnAway(.tooManyRequests, result: "limited", after: 60)
-        }
-        guard self.limits.enter() else {
-            return self.turnAway(.serviceUnavailable, result: "overloaded", after: 1)
-        }
-        defer { self.limits.leave() }
-        let response = await handle()
-        if (400...499).contains(response.status.code) { self.limits.refused(address, now: self.now()) }
-        return response
-    }
-
-    /// Without a log line: whoever floods us shall not flood the log.
-    private func turnAway(_ status: HTTPResponse.Status, result: String, after seconds: Int) -> Response {
-        self.count(result)
-        return Self.comeAgain(status, after: seconds)
     }
 
     static func comeAgain(_ status: HTTPResponse.Status, after seconds: Int) -> Response {
@@ -155,31 +137,54 @@ public struct WebhookServer: Service {
         return response
     }
 
-    private func callback(_ request: Request) async -> Response {
-        let body: ByteBuffer
-        do {
-            body = try await self.body(of: request)
-        } catch {
-            return self.refuseBody(error)
-        }
+    private static func headers(of request: Request) -> [String: String] {
         var headers: [String: String] = [:]
         for field in request.headers { headers[field.name.canonicalName] = field.value }
+        return headers
+    }
+
+    private func callback(_ request: Request, _ headers: [String: String], within limit: Duration) async -> Heard {
+        let body: ByteBuffer
+        do {
+            body = try await request.collectBody(upTo: self.configuration.maximumBodySize, within: limit)
+        } catch {
+            return Heard(self.refuseBody(error))
+        }
+        let callback = CallbackRequest(
+            target: request.head.path ?? request.uri.string,
+            method: request.method.rawValue,
+            headers: headers,
+            body: Array(body.readableBytesView)
+        )
         let event: CallEvent
         do {
-            event = try self.provider.parseCallback(
-                CallbackRequest(
-                    target: request.head.path ?? request.uri.string,
-                    method: request.method.rawValue,
-                    headers: headers,
-                    body: Array(body.readableBytesView)
-                )
-            )
+            event = try self.provider.parseCallback(callback)
         } catch {
             switch error {
-            case .forged: return self.refuse(.forbidden, result: "forged", "signature does not match")
-            case .malformed(let reason): return self.refuse(.badRequest, result: "malformed", reason)
+            case .forged: return Heard(self.refuse(.forbidden, result: "forged", "signature does not match"))
+            case .malformed(let reason):
+                if let word = self.provider.unknownStatus(in: callback) {
+                    return Heard(self.ignore(word), isGenuine: true)
+                }
+                return Heard(self.refuse(.badRequest, result: "malformed", reason), isGenuine: true)
             }
         }
+        return Heard(await self.take(event, from: request), isGenuine: true)
+    }
+
+    /// Takes a callback that tells nothing.
+    private func ignore(_ word: String) -> Response {
+        self.count("unknown_status")
+        if self.limits.isNew(word: word) {
+            self.logger.notice(
+                "The provider has a word for a call's status that we do not know; such callbacks tell nothing",
+                metadata: .keys([.reason: "CallStatus '\(word)'"])
+            )
+        }
+        return Response(status: .noContent)
+    }
+
+    private func take(_ event: CallEvent, from request: Request) async -> Response {
         let query = request.uri.queryParameters
         var logger = self.logger
         logger[.callID] = event.callID.lowercased

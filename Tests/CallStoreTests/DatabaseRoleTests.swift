@@ -221,10 +221,12 @@ struct DatabaseRoleTests {
         let store = try roles.store("dialer")
         let owner = roles.scratch.store
         let campaign = try await roles.campaign(contacts: 5)
+        try await roles.scratch.execute("update campaign_strata set region = 'DE'")
+        try await roles.scratch.execute("delete from country_rests")
         let requests = try await owner.claim(campaign: campaign, limit: 5, leaseDuration: .seconds(60)).requests
         let wishes = roles.wishes(requests)
-        // Three are made, and one of them is delivered again.
-        for batch in [Array(wishes[..<3]), [wishes[0]]] {
+        // Four are made, and one of them is delivered again.
+        for batch in [Array(wishes[..<4]), [wishes[0]]] {
             let verdicts = try await store.beginAttempts(batch, dialerID: "d1", trunk: "default", margin: .seconds(5))
             if case .undecided = verdicts[0] { throw NotAdopted() }
         }
@@ -234,6 +236,8 @@ struct DatabaseRoleTests {
         try await store.markPlaced([(calls[0], "CA" + UUID().uuidString, "queued")])
         try await store.markUnknown(callID: calls[1], errorCode: "500")
         try await store.revertAttempt(callID: calls[2], errorCode: "429", backOff: .seconds(1))
+        let rest = Duration.seconds(60)
+        _ = try await store.parkRefused(callID: calls[3], errorCode: "21215", isCountry: true, rest: rest)
         _ = try await store.endedCalls(among: calls)
         _ = try await store.callsToCancel(among: calls)
         _ = try await store.boundCalls(among: [("CA1", "+15005550006")])

@@ -23,6 +23,7 @@ struct WebhookDoorTests {
             let server = WebhookServer(
                 configuration: configuration,
                 provider: ScriptedProvider(),
+                store: house.scratch.store,
                 broker: house.publisher,
                 logger: house.scratch.logger,
                 onListening: { port.yield($0) }

@@ -31,7 +31,7 @@ $$;
 
 -- Claims contacts, and completes campaigns that have nobody left to call.
 grant select on campaigns, trunks, campaign_strata, campaign_cells, regions, call_attempts, exclusion_list_entries,
-    campaign_exclusions to call_scheduler_selector;
+    campaign_exclusions, country_rests to call_scheduler_selector;
 grant update (status, status_reason, status_changed_at, updated_at, fault, fault_since, fault_count, retry_at) on campaigns
     to call_scheduler_selector;
 grant insert (name, fault, fault_since, fault_count, retry_at), update (fault, fault_since, fault_count, retry_at) on trunks
@@ -50,6 +50,8 @@ grant select on campaigns, trunks, campaign_strata, campaign_cells, regions, cal
 grant update (status, status_reason, status_changed_at, updated_at) on campaigns to call_scheduler_dialer;
 grant insert (campaign_id, status, reason, actor), select (id) on campaign_changes to call_scheduler_dialer;
 grant insert (name, paused_at, paused_reason) on trunks to call_scheduler_dialer;
+grant select, insert (trunk, region, refused_at, rests_until, pause, error_code),
+    update (refused_at, rests_until, pause, error_code) on country_rests to call_scheduler_dialer;
 grant update (paused_at, paused_reason) on trunks to call_scheduler_dialer;
 grant select (id, campaign_id, phone_number, has_prior_consent, do_not_call, time_zone, state, prior_state, call_id,
     attempts_count, next_attempt_at, stratum_id, day_part_attempts, disposition) on contacts to call_scheduler_dialer;
@@ -57,7 +59,8 @@ grant update (state, prior_state, call_id, lease_until, attempts_count, last_att
     day_part_attempts, excluded_reason) on contacts to call_scheduler_dialer;
 grant insert (call_id, contact_id, campaign_id, attempt_number, phone_number, dialer_id, status, deadline_at, day_part,
     had_consent, policy) on call_attempts to call_scheduler_dialer;
-grant update (dialer_id, status, provider_call_id, placed_at, provider_raw_status, ended_at, outcome, error_code, counted)
+grant update (dialer_id, status, provider_call_id, placed_at, provider_raw_status, ended_at, outcome, error_code, counted,
+    cancel_requested_at)
     on call_attempts to call_scheduler_dialer;
 
 -- Records outcomes, moves contacts, and excludes who opts out during a call.
@@ -66,7 +69,8 @@ grant update (report_rank, status, provider_call_id, placed_at, answered_by, rin
     counted, error_code, provider_raw_status, survey_outcome, survey_reported_at) on call_attempts
     to call_scheduler_recorder;
 grant select (id, campaign_id, external_contact_id, phone_number, time_zone, state, prior_state, call_id, lease_until,
-    attempts_count, next_attempt_at, stratum_id, day_part_attempts, disposition) on contacts to call_scheduler_recorder;
+    attempts_count, next_attempt_at, stratum_id, day_part_attempts, disposition, last_outcome) on contacts
+    to call_scheduler_recorder;
 grant update (state, prior_state, call_id, lease_until, next_attempt_at, last_outcome, excluded_reason, disposition)
     on contacts
     to call_scheduler_recorder;
@@ -82,10 +86,11 @@ grant select (id, name, retry_minutes, retry_interval_minutes, retry_jitter_perc
     day_parts, calling_week, blocked_dates, time_zone, ends_at) on campaigns to call_scheduler_webhooks;
 grant select (id, region) on campaign_strata to call_scheduler_webhooks;
 grant select (id, call_id, contact_id, campaign_id, dialer_id, phone_number, ended_at, outcome, counted, answered_by,
-    error_code, survey_outcome, survey_reported_at) on call_attempts to call_scheduler_webhooks;
+    error_code, survey_outcome, survey_reported_at, ringing_at) on call_attempts to call_scheduler_webhooks;
 grant update (outcome, survey_outcome, survey_reported_at) on call_attempts to call_scheduler_webhooks;
 grant select (id, campaign_id, external_contact_id, phone_number, time_zone, state, prior_state, call_id, lease_until,
-    attempts_count, next_attempt_at, stratum_id, day_part_attempts, disposition) on contacts to call_scheduler_webhooks;
+    attempts_count, next_attempt_at, stratum_id, day_part_attempts, disposition, last_outcome) on contacts
+    to call_scheduler_webhooks;
 grant update (state, prior_state, call_id, lease_until, next_attempt_at, last_outcome, excluded_reason, disposition)
     on contacts to call_scheduler_webhooks;
 grant select, insert (kind, call_id, contact_id, campaign_id, external_contact_id, attempts, occurred_at) on survey_events

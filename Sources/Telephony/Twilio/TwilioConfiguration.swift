@@ -14,6 +14,9 @@ public struct TwilioConfiguration: Sendable, CustomStringConvertible {
     let callbackBaseURL: String
     let requestTimeout: Duration
 
+    /// Whether callbacks come to a URL with TLS.
+    public var isCalledBackOverTLS: Bool { self.callbackBaseURL.lowercased().hasPrefix("https://") }
+
     /// Creates a configuration.
     /// - Parameters:
     ///   - accountSID: The account, `AC` and 32 hexadecimal digits.

@@ -10,10 +10,18 @@ import Foundation
 enum TwilioFailure {
     /// The number is at fault: invalid, unreachable, premium or forbidden.
     private static let rejected: Set<Int> = [13223, 13224, 13225, 21202, 21211, 21214, 21217]
+    /// The account may not call the number's country.
+    private static let country: Set<Int> = [13227, 21203, 21215, 21408, 32205]
     /// Too many requests or calls at once, or the provider's queue is full.
     private static let refusedForNow: Set<Int> = [10004, 20429, 22005, 86008]
     /// The account: secret, suspension, trial limits, an account that does not exist.
-    private static let trunk: Set<Int> = [10001, 10002, 20003, 20005, 20006, 20008, 20403, 20404, 21219]
+    private static let trunk: Set<Int> = [
+        10001, 10002, 10005, 20003, 20005, 20006, 20008, 20403, 20404, 21470, 21471, 21472,
+    ]
+    /// What is the same in all of a campaign's requests: caller ID, answer URL, callback, times.
+    private static let campaign: Set<Int> = [
+        11100, 21205, 21206, 21207, 21208, 21209, 21210, 21212, 21213, 21218, 21402, 21403, 21420, 21502, 21609, 21626,
+    ]
 
     static let notFound = 20404
     static let callNotInProgress = 21220
@@ -54,10 +62,14 @@ enum TwilioFailure {
         // An answer to authentication, unless the code says that it is about the call.
         case _ where answer.status == 401:
             return error(.misconfigured(.trunk), "the account or its secret is not accepted")
-        // Caller ID, answer URL, destination not permitted, and every code that we do not know: a contact must not be
-        // used up for a request that the provider cannot accept.
+        case let code where Self.campaign.contains(code):
+            return error(.misconfigured(.campaign), "the provider does not accept the campaign's caller ID or URLs")
+        case let code where Self.country.contains(code):
+            return error(.refused(.country), "the account may not call the number's country")
+        // Blocked numbers, and every code that we do not know: one number does not tell about the others, and nothing is
+        // used up for a request that the provider does not accept.
         default:
-            return error(.misconfigured(.campaign), "the provider does not accept the request")
+            return error(.refused(.number), "the provider does not take a call to this number")
         }
     }
 

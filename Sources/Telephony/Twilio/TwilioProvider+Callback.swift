@@ -6,13 +6,18 @@ import Crypto
 import Foundation
 
 extension TwilioProvider {
+    static let signatureField = "x-twilio-signature"
+
+    /// Whether the request carries an `X-Twilio-Signature`.
+    public func isSigned(_ headers: [String: String]) -> Bool { headers[Self.signatureField] != nil }
+
     /// Verifies a status callback's signature, then reads it.
     /// - Parameter request: The request as it arrived.
     /// - Returns: The report; the same callback always gives the same event id.
     /// - Throws: ``CallbackError``.
     public func parseCallback(_ request: CallbackRequest) throws(CallbackError) -> CallEvent {
         let contentType = request.headers["content-type"]
-        guard let signature = request.headers["x-twilio-signature"],
+        guard let signature = request.headers[Self.signatureField],
             TwilioSignature.verify(
                 signature,
                 url: self.configuration.callbackBaseURL + request.target,
@@ -45,6 +50,26 @@ extension TwilioProvider {
             errorCode: report.errorCode,
             rawStatus: rawStatus
         )
+    }
+
+    /// The word in `CallStatus` when it is none of the API's: servers that speak it have words of their own.
+    public func unknownStatus(in request: CallbackRequest) -> String? {
+        let isJSON = TwilioSignature.isJSON(request.headers["content-type"])
+        guard let report = try? CallbackFields(body: request.body, isJSON: isJSON), let word = report["CallStatus"],
+            CallStatus(twilio: word) == nil
+        else { return nil }
+        return Self.printable(word)
+    }
+
+    /// Words consist of letters; anything else might be what nobody may print.
+    private static func printable(_ word: String) -> String {
+        let isWord =
+            word.utf8.count <= 40
+            && word.utf8.allSatisfy { byte in
+                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) || byte == UInt8(ascii: "-")
+                    || byte == UInt8(ascii: "_")
+            }
+        return isWord ? word : "(not a word)"
     }
 
     /// An id that a repeated callback has again: a UUID of version 8 (RFC 9562, section 5.8) made from what names the

@@ -82,9 +82,12 @@ public struct TwilioProvider: TelephonyProvider {
 
         let answer: TwilioAnswer
         do {
-            answer = try await self.transport.send(message)
+            answer = try await self.transport.send(message, leaveBefore: request.leaveBefore)
         } catch {
             self.log(.createCall, outcome: error.reason, call: request)
+            if error.isLate {
+                throw TelephonyError(code: .tooLate, message: "no connection to the provider was ready in time")
+            }
             throw TelephonyError(
                 code: error.wasSent ? .unknown : .providerDown,
                 message: error.wasSent

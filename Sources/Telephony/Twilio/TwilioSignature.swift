@@ -9,6 +9,7 @@ import Foundation
 /// Base64 of an HMAC-SHA1, keyed by the account's token, over the URL as the provider requested it (query included,
 /// fragment not) and, for a form, every field's name and value, ordered by name in byte order. Ordering by the
 /// concatenation of both, as one of the official libraries does, gives another result for names that begin alike.
+/// Pairs that are equal are signed once by newer official libraries and each by others: both are right.
 ///
 /// A body that is not a form is covered by its SHA-256 in the query parameter `bodySHA256`.
 public enum TwilioSignature {
@@ -20,7 +21,7 @@ public enum TwilioSignature {
     /// - Returns: The header's value.
     public static func sign(url: String, form: [UInt8] = [], token: String) -> String {
         let code = HMAC<Insecure.SHA1>.authenticationCode(
-            for: Self.signedBytes(url: url, fields: FormFields(decoding: form)),
+            for: Self.bytes(url: url, Self.ordered(FormFields(decoding: form))),
             using: SymmetricKey(data: Data(token.utf8))
         )
         return Data(code).base64EncodedString()
@@ -60,12 +61,17 @@ public enum TwilioSignature {
         }
         var accepted = false
         for spelling in Self.spellings(of: url) {
-            let bytes = Self.signedBytes(url: spelling, fields: fields)
-            for token in tokens where !token.isEmpty {
-                let key = SymmetricKey(data: Data(token.utf8))
-                // Every candidate is tried, so that the time taken does not tell which one matched.
-                let matches = HMAC<Insecure.SHA1>.isValidAuthenticationCode(received, authenticating: bytes, using: key)
-                accepted = matches || accepted
+            for bytes in Self.readings(url: spelling, fields: fields) {
+                for token in tokens where !token.isEmpty {
+                    let key = SymmetricKey(data: Data(token.utf8))
+                    // Every candidate is tried, so that the time taken does not tell which one matched.
+                    let matches = HMAC<Insecure.SHA1>.isValidAuthenticationCode(
+                        received,
+                        authenticating: bytes,
+                        using: key
+                    )
+                    accepted = matches || accepted
+                }
             }
         }
         return accepted
@@ -91,14 +97,25 @@ public enum TwilioSignature {
         return [url, "\(start)\(authority):\(scheme == "https" ? 443 : 80)\(tail)"]
     }
 
-    private static func signedBytes(url: String, fields: FormFields) -> [UInt8] {
-        var bytes = Array(url.utf8)
-        let ordered = fields.fields.sorted { left, right in
+    /// What is signed, with all pairs and, where some are equal, with each pair once.
+    private static func readings(url: String, fields: FormFields) -> [[UInt8]] {
+        let ordered = Self.ordered(fields)
+        var distinct: [FormFields.Field] = []
+        for field in ordered where field != distinct.last { distinct.append(field) }
+        return (distinct.count == ordered.count ? [ordered] : [ordered, distinct]).map { Self.bytes(url: url, $0) }
+    }
+
+    private static func ordered(_ fields: FormFields) -> [FormFields.Field] {
+        fields.fields.sorted { left, right in
             left.name == right.name
                 ? left.value.lexicographicallyPrecedes(right.value)
                 : left.name.lexicographicallyPrecedes(right.name)
         }
-        for field in ordered {
+    }
+
+    private static func bytes(url: String, _ fields: [FormFields.Field]) -> [UInt8] {
+        var bytes = Array(url.utf8)
+        for field in fields {
             bytes += field.name
             bytes += field.value
         }

@@ -12,6 +12,8 @@ struct TwilioTransport: Sendable {
     struct Failure: Error {
         /// Whether the provider can have read the request whole.
         var wasSent: Bool
+        /// The request had not left when its time was over.
+        var isLate = false
         /// What happened, from a closed set of words.
         var reason: String
     }
@@ -24,8 +26,12 @@ struct TwilioTransport: Sendable {
     /// A list page of the largest size stays well below this.
     private static let largestAnswer = 4 << 20
 
-    func send(_ request: TwilioRequest) async throws(Failure) -> TwilioAnswer {
-        let witness = BodyWitness(FormFields.encode(request.form))
+    /// Sends a request. If it has a body and has not left by the deadline, it never leaves.
+    func send(
+        _ request: TwilioRequest,
+        leaveBefore deadline: ContinuousClock.Instant? = nil
+    ) async throws(Failure) -> TwilioAnswer {
+        let witness = BodyWitness(FormFields.encode(request.form), deadline: deadline)
         var message = HTTPClientRequest(url: self.baseURL + request.target)
         message.method = .init(rawValue: request.operation.method)
         message.headers.add(name: "Authorization", value: self.authorization)
@@ -36,16 +42,20 @@ struct TwilioTransport: Sendable {
             message.body = .stream(WitnessedBody(witness: witness), length: .known(Int64(witness.length)))
         }
         do {
-            return try await self.exchange(message)
+            return try await self.exchange(message, witness: witness)
         } catch {
-            throw Failure(wasSent: await witness.wasTaken, reason: Self.reason(error))
+            let (wasTaken, isLate) = await (witness.wasTaken, witness.isLate)
+            throw Failure(wasSent: wasTaken, isLate: isLate, reason: isLate ? "tooLate" : Self.reason(error))
         }
     }
 
+    private struct TooLate: Error {}
+
     /// The client's own deadline ends with the answer's head; the body must not take for ever either.
-    private func exchange(_ message: HTTPClientRequest) async throws -> TwilioAnswer {
+    private func exchange(_ message: HTTPClientRequest, witness: BodyWitness) async throws -> TwilioAnswer {
         let client = self.client
         let timeout = self.timeout
+        let end = ContinuousClock.now + timeout
         return try await withThrowingTaskGroup(of: TwilioAnswer.self) { group in
             group.addTask {
                 let response = try await client.execute(message, timeout: TimeAmount(timeout))
@@ -57,7 +67,11 @@ struct TwilioTransport: Sendable {
                 )
             }
             group.addTask {
-                try await Task.sleep(for: timeout)
+                if let deadline = witness.deadline, deadline < end {
+                    try await Task.sleep(until: deadline)
+                    if await witness.giveUp() { throw TooLate() }
+                }
+                try await Task.sleep(until: end)
                 throw HTTPClientError.deadlineExceeded
             }
             defer { group.cancelAll() }
@@ -79,22 +93,39 @@ struct TwilioTransport: Sendable {
 ///
 /// The client takes the body only once a connection is up and the head was handed to it. As long as it has not, no
 /// server can have had the request whole, whatever the error says: that is what tells "nothing was placed" from "a
-/// phone may be ringing".
+/// phone may be ringing". It is also the last moment at which the request can be kept from leaving: after its deadline
+/// the body is not handed out any more, and a head without its body places nothing.
 actor BodyWitness {
     nonisolated let length: Int
+    nonisolated let deadline: ContinuousClock.Instant?
     private let body: ByteBuffer
     private(set) var wasTaken = false
+    private(set) var isLate = false
 
-    init(_ body: String) {
+    init(_ body: String, deadline: ContinuousClock.Instant? = nil) {
         self.body = ByteBuffer(string: body)
         self.length = body.utf8.count
+        self.deadline = deadline
     }
 
-    func take() -> ByteBuffer? {
+    /// - Throws: ``Late`` past the deadline; the client then gives the connection up.
+    func take() throws -> ByteBuffer? {
         guard !self.wasTaken else { return nil }
+        if let deadline = self.deadline, ContinuousClock.now >= deadline { self.isLate = true }
+        guard !self.isLate else { throw Late() }
         self.wasTaken = true
         return self.body
     }
+
+    /// Keeps the body from being taken.
+    /// - Returns: False when it was taken before.
+    func giveUp() -> Bool {
+        if !self.wasTaken { self.isLate = true }
+        return self.isLate
+    }
+
+    /// The body was asked for past its deadline.
+    struct Late: Error {}
 }
 
 /// The body as the HTTP client reads it: once. A client that would want to repeat it gets nothing.
@@ -104,8 +135,8 @@ struct WitnessedBody: AsyncSequence, Sendable {
     struct Iterator: AsyncIteratorProtocol {
         let witness: BodyWitness
 
-        mutating func next() async -> ByteBuffer? {
-            await self.witness.take()
+        mutating func next() async throws -> ByteBuffer? {
+            try await self.witness.take()
         }
     }
 

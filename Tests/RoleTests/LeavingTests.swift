@@ -1,0 +1,147 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import AMQP
+import CallModel
+import CallQueues
+import CallStore
+import Dialing
+import Foundation
+import NIOConcurrencyHelpers
+import Postgres
+import Selection
+import Telephony
+import TestBasics
+import TestSupport
+import Testing
+import Tracing
+
+/// What comes between the database's permission and the ring.
+@Suite(.timeLimit(.minutes(3)))
+struct LeavingTests {
+    @Test("requests that have become stale do not bring the good ones closer together than the provider takes them")
+    func staleRequests() async throws {
+        try await House.run { house in
+            let campaign = try await Fixtures.runningCampaign(in: house.scratch.store, contacts: 20)
+            let first = try await house.scratch.store.claim(campaign: campaign, limit: 10, leaseDuration: .seconds(600))
+            for request in first.requests {
+                let publication = CallMessages.publication(of: request, trunk: "default", context: .topLevel)
+                try await house.publisher.publish(
+                    publication.message,
+                    exchange: publication.exchange,
+                    routingKey: publication.routingKey
+                )
+            }
+            // These ten are stale from here on.
+            try await house.scratch.store.revertClaims(
+                first.requests.map(\.callID),
+                contacts: first.requests.map(\.contactID)
+            )
+            _ = try await house.selector { $0.queueDepth = 20 }.pass()
+            let moments = NIOLockedValueBox<[ContinuousClock.Instant]>([])
+            let provider = ScriptedProvider { request throws(TelephonyError) in
+                moments.withLockedValue { $0.append(.now) }
+                return PlacedCall(providerCallID: "CA" + request.callID.lowercased, rawStatus: "queued")
+            }
+            let start = ContinuousClock.now
+            try await house.withDialer(provider: provider) {
+                $0.callsPerSecond = 2
+                $0.maximumConcurrentCalls = 10
+            } _: { _ in
+                try await eventually("the good ones are placed", within: .seconds(60)) {
+                    provider.placements.count == 10
+                }
+            }
+            // Whatever the machine's load: later is allowed, earlier is not.
+            for (index, moment) in moments.withLockedValue(\.self).enumerated() {
+                #expect(moment >= start + .milliseconds(500 * index), "call \(index)")
+            }
+        }
+    }
+
+    @Test("a pause that the provider asks for holds back those who have their turn already")
+    func retryAfter() async throws {
+        try await House.run { house in
+            _ = try await Fixtures.runningCampaign(in: house.scratch.store, contacts: 10)
+            _ = try await house.selector().pass()
+            let provider = ScriptedProvider { _ throws(TelephonyError) in
+                throw TelephonyError(code: .refusedForNow(retryAfter: .seconds(600)), httpStatus: 429, message: "no")
+            }
+            try await house.withDialer(provider: provider) {
+                $0.callsPerSecond = 5
+                $0.maximumConcurrentCalls = 10
+            } _: { dialer in
+                try await eventually("the first is refused") { provider.placements.count == 1 }
+                try await eventually("its contact is back") {
+                    try await house.count("attempts_count = 0 and next_attempt_at > now() + interval '9 minutes'") == 1
+                }
+                // Each of the others had its turn within two seconds.
+                try await Task.sleep(for: .seconds(3))
+                #expect(provider.placements.count == 1)
+            }
+        }
+    }
+
+    @Test("a request that could not leave in time was not placed: the contact goes back, uncharged, for a while")
+    func tooLate() async throws {
+        try await House.run { house in
+            _ = try await Fixtures.runningCampaign(in: house.scratch.store, contacts: 1)
+            _ = try await house.selector().pass()
+            let provider = ScriptedProvider { request throws(TelephonyError) in
+                #expect(request.leaveBefore != nil)
+                throw TelephonyError(code: .tooLate, message: "no connection was ready")
+            }
+            try await house.withDialer(provider: provider) { dialer in
+                try await eventually("the contact is back") {
+                    try await house.count(
+                        "state = 'pending' and attempts_count = 0 and next_attempt_at > now() + interval '30 seconds'"
+                    ) == 1
+                }
+                try await eventually("its slot is free") { dialer.liveCalls == 0 }
+            }
+            #expect(try await house.count("not counted and error_code = 'too_late'", in: "call_attempts") == 1)
+            #expect(try await house.publisher.queueStatus(CallTopology.dead).messagesReady == 0)
+            let queue = CallTopology.dialQueue(trunk: "default")
+            #expect(try await house.publisher.queueStatus(queue).messagesReady == 0)
+        }
+    }
+
+    @Test("permissions that come too late are not used: contacts rest, it is said, and calls go on when they are quick")
+    func slowDatabase() async throws {
+        try await House.run { house in
+            _ = try await Fixtures.runningCampaign(in: house.scratch.store, contacts: 6)
+            _ = try await house.selector().pass()
+            let provider = ScriptedProvider()
+            try await house.withDialer(provider: provider) {
+                $0.permissionLifetime = .milliseconds(400)
+                $0.outdatedPause = .milliseconds(200)
+                $0.failureBackOff = .seconds(30)
+            } _: { dialer in
+                // Whoever asks waits for this table, and gets its permission when it is worth nothing any more.
+                try await house.scratch.client.withTransaction { connection in
+                    try await connection.execute(
+                        PostgresStatement("lock table call_attempts in share mode", prepared: false)
+                    )
+                    try await Task.sleep(for: .seconds(2))
+                }
+                try await eventually("it is said") { dialer.currentFault?.contains("permission to call") == true }
+                try await eventually("the contacts are back, for a while") {
+                    try await house.count(
+                        "state = 'pending' and attempts_count = 0 and next_attempt_at > now() + interval '5 seconds'"
+                    ) > 0
+                }
+                let late = try await house.count("error_code = 'permission_outdated'", in: "call_attempts")
+                #expect(late <= 6)
+                try await eventually("the others are called") {
+                    try await house.scratch.execute(
+                        "update contacts set next_attempt_at = now() where state = 'pending'"
+                    )
+                    _ = try await house.selector().pass()
+                    return try await house.count("status = 'placed'", in: "call_attempts") == 6
+                }
+                #expect(dialer.currentFault == nil)
+            }
+            #expect(provider.placements.count == 6)
+        }
+    }
+}
