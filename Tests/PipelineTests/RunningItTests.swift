@@ -139,6 +139,7 @@ struct RunningItTests {
         for line in text.split(separator: "\n") {
             if let match = line.wholeMatch(of: /LoadCredential=([^:]+):(.+)/) {
                 let source = String(match.2).replacing(Self.secrets, with: installation.secrets.path)
+                    .replacing("/etc/call-scheduler/call-scheduler.env", with: installation.settings.path)
                 try FileManager.default.copyItem(
                     at: URL(fileURLWithPath: source),
                     to: credentials.appendingPathComponent(String(match.1))
@@ -147,11 +148,12 @@ struct RunningItTests {
                 environment[String(match.1)] = String(match.2).replacing("%d", with: credentials.path)
                     .replacing("%H", with: "host").replacing("%i", with: parts.last ?? "")
             } else if let match = line.wholeMatch(of: /ExecStart=\/usr\/bin\/call-scheduler (.+)/) {
-                arguments = match.1.split(separator: " ").map(String.init)
+                arguments = match.1.split(separator: " ").map {
+                    String($0).replacing("%d", with: credentials.path)
+                }
             }
         }
-        #expect(arguments.last == "/etc/call-scheduler/call-scheduler.env")
-        return try RunningRole(arguments.dropLast() + [installation.settings.path], environment)
+        return try RunningRole(arguments, environment)
     }
 
     private static func campaign(_ installation: Installation) async throws {
