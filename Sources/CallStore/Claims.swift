@@ -26,8 +26,8 @@ extension CallStore {
         public let hasWork: Bool
         /// The time zones of contacts that are due which the database does not know: nobody is called there.
         public let unknownZones: [String]
-        /// Whether something was wrong with it when it was asked last.
-        public let hasFault: Bool
+        /// What was wrong with it when it was asked last; nil when nothing was.
+        public let fault: String?
     }
 
     /// What a claim brought.
@@ -67,7 +67,7 @@ extension CallStore {
                 mayRest: try row.decode(Bool.self, at: 6),
                 hasWork: try row.decode(Bool.self, at: 7),
                 unknownZones: try row.decode([String]?.self, at: 8) ?? [],
-                hasFault: try row.decode(Bool.self, at: 9)
+                fault: try row.decode(String?.self, at: 9)
             )
         }
     }

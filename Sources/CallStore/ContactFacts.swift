@@ -199,6 +199,7 @@ struct ContactFacts {
         let week = try CallingWeek(multirange: self.value(String.self, "week"))
         let zones = try self.value(String.self, "zones")
         let region = try self.value(String.self, "region")
+        let hours = try self.value(String?.self, "local_times") ?? "an hour that the database does not know"
         let origin =
             switch try self.value(String.self, "zone_source") {
             case "file": "from its file"
@@ -210,7 +211,7 @@ struct ContactFacts {
         return Rule(
             rule: "window open",
             passed: try self.value(Date?.self, "closes_at") != nil,
-            detail: "\(week); it is \(try self.value(String.self, "local_times")) in \(zones), \(origin)"
+            detail: "\(week); it is \(hours) in \(zones), \(origin)"
                 + (region.isEmpty ? "" : "; region \(region)")
                 + (try self.value(Bool.self, "is_blocked_date") ? "; a blocked date" : "")
         )

@@ -43,8 +43,10 @@ extension CallStore {
                 select l.created_at, l.reason, l.expires_at, true
                 from campaign_exclusions l where l.phone_number = h.phone_number and l.campaign_id = h.campaign_id) e
             where e.expires_at is null or e.expires_at > now())
+        -- Where the server does not know the zone, nothing is asked of it but this: '-infinity'.
         , timed as materialized (
-            select h.*, l.created_at as listed_since, l.reason as list_reason, l.expires_at as listed_until,
+            select h.*, call_window_closes_at_if_known(h.week, h.blocked, h.zones, now()) as closes_at,
+                l.created_at as listed_since, l.reason as list_reason, l.expires_at as listed_until,
                 l.id is not null as is_listed, coalesce(l.is_of_campaign, false) as is_list_of_campaign,
                 greatest(now(), h.next_attempt_at, h.rests_until, l.expires_at, h.country_rests_until,
                     case when h.status = 'scheduled' then h.starts_at end) as earliest,
@@ -59,12 +61,15 @@ extension CallStore {
             h.list_reason, h.is_list_of_campaign, h.attempts_count::bigint as attempts_count,
             h.max_attempts::bigint as max_attempts, h.next_attempt_at, h.next_attempt_at <= now() as is_due, h.call_id,
             h.prior_state is null as is_dialed, h.zones, h.region, h.cell, h.time_zone_source as zone_source,
-            h.week::text as week, call_window_closes_at(h.week, h.blocked, h.zones, now()) as closes_at,
-            (select string_agg(distinct to_char(now() at time zone z, 'Dy HH24:MI'), ' and ')
-             from unnest(string_to_array(h.zones, ',')) as z) as local_times,
-            exists (
+            h.week::text as week, nullif(h.closes_at, '-infinity') as closes_at,
+            case when h.closes_at is distinct from '-infinity' then (
+                select string_agg(distinct to_char(now() at time zone z, 'Dy HH24:MI'), ' and ')
+                from unnest(string_to_array(h.zones, ',')) as z)
+            end as local_times,
+            case when h.closes_at is distinct from '-infinity' then exists (
                 select from unnest(string_to_array(h.zones, ',')) as z
-                where h.blocked @> (now() at time zone z)::date) as is_blocked_date,
+                where h.blocked @> (now() at time zone z)::date)
+            else false end as is_blocked_date,
             o.call_id as other_call_id, h.rests_until, h.number_limits::text as number_limits,
             h.day_parts::text as day_parts, h.day_part_attempts, nullif(h.turn, 'infinity') as turn, h.last_outcome,
             h.country_rests_until, h.country_error_code, h.refused_with,
@@ -76,12 +81,14 @@ extension CallStore {
                 where a.phone_number = h.phone_number and a.contact_id = h.id and a.counted
                     and a.outcome = m.outcome) e) as used_by_outcome,
             campaign_room(h.campaign_id) as room, q.calls as cell_room,
-            (select n.at
+            case when h.closes_at is distinct from '-infinity' then (
+             select n.at
              from (
                  select greatest(w.at, day_part_turn(h.day_parts, h.day_part_attempts, h.week, h.blocked, h.zones, w.at,
                     coalesce(h.ends_at, 'infinity'))) as at
                  from (select call_window_opens_at(h.week, h.blocked, h.zones, h.earliest) as at) w) n
-             where (h.ends_at is null or n.at < h.ends_at) and n.at < 'infinity') as next_possible
+             where (h.ends_at is null or n.at < h.ends_at) and n.at < 'infinity')
+            end as next_possible
         from timed h
         left join call_attempts o on o.phone_number = h.phone_number and o.ended_at is null
         left join lateral (select r.calls from campaign_cell_room(h.campaign_id) r where r.cell = h.cell) q on true

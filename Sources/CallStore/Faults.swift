@@ -70,18 +70,18 @@ extension CallStore {
         try await self.client.execute(Self.putTrunkAside, [trunk, reason])
     }
 
-    /// Notes what is wrong with a part of a campaign, of which the rest goes on.
-    /// - Returns: Whether it was not known.
+    /// Notes what is wrong with parts of campaigns, of which the rest goes on.
     /// - Throws: `PostgresError`.
-    @discardableResult
-    public func noteFault(campaign: UUID, reason: String) async throws -> Bool {
-        try await self.client.execute(Self.noteCampaignFault, [campaign, reason]).affectedRows > 0
+    public func noteFaults(_ faults: [(campaign: UUID, reason: String)]) async throws {
+        guard !faults.isEmpty else { return }
+        try await self.client.execute(Self.noteCampaignFaults, [faults.map(\.campaign), faults.map(\.reason)])
     }
 
-    /// Notes that a campaign is well again.
+    /// Notes that campaigns are well again.
     /// - Throws: `PostgresError`.
-    public func clearFault(campaign: UUID) async throws {
-        try await self.client.execute(Self.clearCampaignFault, [campaign])
+    public func clearFaults(campaigns: [UUID]) async throws {
+        guard !campaigns.isEmpty else { return }
+        try await self.client.execute(Self.clearCampaignFaults, [campaigns])
     }
 
     /// Notes that a trunk is well again.
@@ -143,21 +143,22 @@ extension CallStore {
         """
     )
 
-    private static let noteCampaignFault = PostgresStatement(
-        name: "note_campaign_fault",
+    private static let noteCampaignFaults = PostgresStatement(
+        name: "note_campaign_faults",
         """
-        update campaigns
-        set fault = $2, fault_since = coalesce(fault_since, now()), fault_count = 0, retry_at = null
-        where id = $1 and (fault is distinct from $2 or retry_at is not null)
+        update campaigns k
+        set fault = f.reason, fault_since = coalesce(k.fault_since, now()), fault_count = 0, retry_at = null
+        from unnest($1::uuid[], $2::text[]) as f (id, reason)
+        where k.id = f.id and k.id = any ($1::uuid[])
         """
     )
 
-    private static let clearCampaignFault = PostgresStatement(
-        name: "clear_campaign_fault",
+    private static let clearCampaignFaults = PostgresStatement(
+        name: "clear_campaign_faults",
         """
         update campaigns
         set fault = null, fault_since = null, fault_count = 0, retry_at = null
-        where id = $1 and fault is not null
+        where id = any ($1::uuid[]) and fault is not null
         """
     )
 

@@ -48,8 +48,7 @@ extension CallStore {
             where r.has_fault and r.id not in (select unnest(w.ids) from windows w))
         , told as materialized (
             select c.id, c.name, c.trunk, c.priority, c.weight, c.created_at, a.unknown_zones,
-                c.fault is not null as has_fault,
-                c.number_limits <> '[]' or c.day_parts <> '[]' or c.requires_consent as may_rest,
+                c.fault, c.number_limits <> '[]' or c.day_parts <> '[]' or c.requires_consent as may_rest,
                 case
                     when a.open_cells is null then false
                     when coalesce(c.max_concurrent_calls, c.target_completes, c.calls_per_hour) is not null
@@ -64,9 +63,9 @@ extension CallStore {
             join campaigns c on c.id = a.id)
         select t.id, t.name, t.trunk, t.priority::bigint, t.weight::bigint,
             (select count(*) from contacts p where p.campaign_id = t.id and p.state = 'in_progress'),
-            t.may_rest, t.has_work, t.unknown_zones, t.has_fault
+            t.may_rest, t.has_work, t.unknown_zones, t.fault
         from told t
-        where t.has_work or t.unknown_zones is not null or t.has_fault
+        where t.has_work or t.unknown_zones is not null or t.fault is not null
         order by t.priority desc, t.created_at, t.id
         """
     )

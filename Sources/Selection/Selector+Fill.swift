@@ -5,6 +5,7 @@ import AMQP
 import CallModel
 import CallQueues
 import CallStore
+import Foundation
 import Logging
 import Metrics
 import NIOConcurrencyHelpers
@@ -43,21 +44,21 @@ extension Selector {
     /// The campaigns with somebody to call; what is wrong with parts of campaigns is noted on the way.
     private func campaignsToAsk() async throws -> [CallStore.RunningCampaign] {
         let campaigns = try await self.store.campaignsWithWork()
-        for campaign in campaigns {
-            if !campaign.unknownZones.isEmpty {
-                let zones = campaign.unknownZones.joined(separator: "; ")
-                let reason = "the database does not know this time zone, and nobody is called there: \(zones)"
-                if try await self.store.noteFault(campaign: campaign.id, reason: reason) {
-                    self.metrics.putAside(.campaign)
-                    self.logger.error(
-                        "A part of a campaign is put aside",
-                        metadata: .keys([.campaign: campaign.name, .reason: reason])
-                    )
-                }
-            } else if campaign.hasFault, !campaign.hasWork {
-                try await self.store.clearFault(campaign: campaign.id)
-            }
+        var faults: [(campaign: UUID, reason: String)] = []
+        for campaign in campaigns where !campaign.unknownZones.isEmpty {
+            let zones = campaign.unknownZones.joined(separator: "; ")
+            let reason = "the database does not know this time zone, and nobody is called there: \(zones)"
+            guard reason != campaign.fault else { continue }
+            faults.append((campaign.id, reason))
+            self.metrics.putAside(.campaign)
+            self.logger.error(
+                "A part of a campaign is put aside",
+                metadata: .keys([.campaign: campaign.name, .reason: reason])
+            )
         }
+        try await self.store.noteFaults(faults)
+        let well = campaigns.filter { $0.fault != nil && !$0.hasWork && $0.unknownZones.isEmpty }
+        try await self.store.clearFaults(campaigns: well.map(\.id))
         return campaigns.filter(\.hasWork)
     }
 
@@ -125,7 +126,9 @@ extension Selector {
                 break
             }
         }
-        if campaign.hasFault, campaign.unknownZones.isEmpty { try await self.store.clearFault(campaign: campaign.id) }
+        if campaign.fault != nil, campaign.unknownZones.isEmpty {
+            try await self.store.clearFaults(campaigns: [campaign.id])
+        }
         return claimed
     }
 

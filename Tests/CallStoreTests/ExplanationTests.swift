@@ -52,6 +52,15 @@ struct ExplanationTests {
                 rules: ["campaign runs"],
                 isForGood: false
             ),
+            // When it could be called cannot be told.
+            Obstacle(
+                sql: """
+                    update campaigns
+                    set time_zone = 'US/Nowhere', day_parts = '[{"name": "d", "week": "{[0,9)}"}]'
+                    """,
+                rules: ["window open"],
+                isForGood: true
+            ),
             Obstacle(
                 sql: "insert into trunks values ('default', now(), 'no money')",
                 rules: ["trunk open"],

@@ -7,6 +7,7 @@ import CallQueues
 import CallStore
 import Foundation
 import Selection
+import TestBasics
 import TestSupport
 import Testing
 
@@ -107,6 +108,45 @@ struct SelectorTests {
             try await house.scratch.execute("update contacts set next_attempt_at = null")
             #expect(try await selector.pass().completedCampaigns == 1)
             #expect(try await house.scratch.store.campaign(named: "test").status == .completed)
+        }
+    }
+
+    @Test("passes come after the interval, and at once when half of a full queue is gone")
+    func pauses() async throws {
+        try await House.run { house in
+            _ = try await Fixtures.runningCampaign(in: house.scratch.store, contacts: 25)
+            let clock = ManualClock()
+            let selector = house.selector(clock: clock) {
+                $0.queueDepth = 10
+                $0.interval = .seconds(60_000)
+                $0.intervalWhenLimited = .seconds(30_000)
+            }
+            try await House.serving(selector) {
+                // The merging of counters sleeps on the same clock.
+                try await eventually("the first pass is made") {
+                    try await house.count("state = 'in_progress'") == 10 && clock.sleepers == 2
+                }
+                for claimed in [20, 25] {
+                    _ = try await house.publisher.purge(Self.queue)
+                    try await eventually("the next pass does not wait for its interval") {
+                        clock.advance(by: .milliseconds(100))
+                        return try await house.count("state = 'in_progress'") == claimed
+                    }
+                    try await eventually("it rests") { clock.sleepers == 2 }
+                }
+                try await house.scratch.execute(
+                    """
+                    update contacts set state = 'pending', prior_state = null, call_id = null, lease_until = null
+                    where external_contact_id = 'x3'
+                    """
+                )
+                // Nothing was left to be done: the full interval.
+                clock.advance(by: .seconds(59_000))
+                try await eventually("it rests") { clock.sleepers == 2 }
+                #expect(try await house.count("state = 'in_progress'") == 24)
+                clock.advance(by: .seconds(1000))
+                try await eventually("it is claimed") { try await house.count("state = 'in_progress'") == 25 }
+            }
         }
     }
 

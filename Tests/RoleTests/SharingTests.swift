@@ -47,6 +47,14 @@ struct SharingTests {
         }
     }
 
+    @Test("turns are by who waited longest; who was never asked comes first, in the order given")
+    func turnOrder() {
+        var order = TurnOrder()
+        #expect(order.sorted(["c", "a", "b"]) { $0 } == ["c", "a", "b"])
+        for name in ["a", "c", "a"] { order.asked(name) }
+        #expect(order.sorted(["a", "b", "c", "d"]) { $0 } == ["b", "d", "c", "a"])
+    }
+
     private static func underWay(_ house: House) async throws -> [String] {
         try await house.scratch.value(
             """
