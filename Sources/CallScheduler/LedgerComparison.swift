@@ -81,7 +81,9 @@ struct LedgerComparison: Encodable {
             }
             return
         }
-        if !attempt.isCounted { differ("was placed, but is not counted") }
+        if request.wasTakenBack == attempt.isCounted {
+            differ(attempt.isCounted ? "was taken back unanswered, but is counted" : "was placed, but is not counted")
+        }
         guard request.endedAt != nil else {
             if attempt.outcome != nil { differ("goes on, but an outcome is recorded") }
             return

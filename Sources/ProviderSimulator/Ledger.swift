@@ -70,6 +70,8 @@ public struct LedgerCall: Sendable, Codable, Equatable {
     public var answeredBy: String?
     /// Whether a request ended it.
     public var hungUp = false
+    /// Whether the caller took it back before anybody answered: such a call is not charged.
+    public var wasTakenBack: Bool { self.hungUp && self.status == "canceled" }
     /// The caller's row, seen before anything was answered; nil when nobody looked, or could not.
     public var row: Row?
     /// The callbacks.

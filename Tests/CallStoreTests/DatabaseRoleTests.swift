@@ -166,7 +166,10 @@ struct DatabaseRoleTests {
                 let error = await #expect(throws: (any Error).self, "\(role) does not need \(grant)") {
                     try await life()
                 }
-                #expect((error as? PostgresError)?.sqlState == "42501", "\(grant): \(error.map { "\($0)" } ?? "")")
+                // Of a batch whose adoptions fail, the calls that were made are kept, and only that is told.
+                let isAdoption = error is NotAdopted && grant == "update (dialer_id) on call_attempts"
+                let isRefusal = (error as? PostgresError)?.sqlState == "42501"
+                #expect(isRefusal || isAdoption, "\(grant): \(error.map { "\($0)" } ?? "")")
                 try await roles.scratch.execute("grant \(grant) to call_scheduler_\(role)")
             }
             try await life()

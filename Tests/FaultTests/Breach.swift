@@ -45,6 +45,7 @@ enum Breach: String, Sendable, CaseIterable {
     case reachedNobody = "nothing was placed, and the outcome says that somebody was reached"
     case knownAndLost = "is recorded as lost, and the provider knows it"
     case placedNotCounted = "was placed, and is not counted"
+    case takenBackCounted = "was taken back before anybody answered, and is counted"
     case twoRows = "has two rows"
     case stateWithoutCall = "the contact's state comes from none of its calls"
     case notPublished = "a survey event was not published"
@@ -74,7 +75,8 @@ enum Breach: String, Sendable, CaseIterable {
         case .outsideWindow, .excluded, .notRunning, .tooLongOnTheWay: "I3"
         case .tooManyLive, .tooManyAttempts, .miscounted, .tooEarly: "I4"
         case .inProgress, .pendingNeverDue, .neverDue, .dueTooLate, .dueThoughOver, .attemptOpen, .liveAtProvider: "I5"
-        case .noOutcome, .otherOutcome, .reachedNobody, .knownAndLost, .placedNotCounted, .twoRows, .stateWithoutCall,
+        case .noOutcome, .otherOutcome, .reachedNobody, .knownAndLost, .placedNotCounted, .takenBackCounted, .twoRows,
+            .stateWithoutCall,
             .notPublished, .notedNotPublished, .otherContact, .otherKind, .unknownEvent, .untold, .otherEnd, .toldTwice,
             .interviewForgotten, .optOutForgotten:
             "I6"

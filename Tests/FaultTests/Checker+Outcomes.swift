@@ -59,7 +59,9 @@ extension Checker {
                     if let outcome = attempt.outcome, outcome != "failed" { differ(.reachedNobody, recorded) }
                     continue
                 }
-                if !attempt.isCounted { differ(.placedNotCounted) }
+                if call.wasTakenBack == attempt.isCounted {
+                    differ(attempt.isCounted ? .takenBackCounted : .placedNotCounted)
+                }
                 guard call.endedAt != nil else { continue }
                 let told = "\(call.status) by \(call.answeredBy ?? "nobody") there, \(recorded) here"
                 if attempt.outcome == nil {

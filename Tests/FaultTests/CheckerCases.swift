@@ -126,6 +126,11 @@ extension CheckerTests {
             $0.attempts[0].isCounted = false
             $0.attempts[0].errorCode = "x"
         },
+        Case(.takenBackCounted, "a call that we took back unanswered, and charged") {
+            $0.ledger[0].status = "canceled"
+            $0.ledger[0].hungUp = true
+            $0.attempts[0].outcome = "failed"
+        },
         Case(.twoRows, "two rows for a call") { $0.attempts.append($0.attempts[0]) },
         Case(.stateWithoutCall, "a state that no call has brought") { $0.contacts[0].state = "refused" },
         Case(.notPublished, "a survey event that waits") { $0.surveyRows[0].isPublished = false },

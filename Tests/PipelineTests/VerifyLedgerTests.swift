@@ -20,11 +20,13 @@ struct VerifyLedgerTests {
     private static let machine = "+19990000003"
     private static let endless = "+19990000004"
     private static let refused = "+19990000005"
+    private static let patient = "+19990000006"
     private static let scenario = """
         {"ring_seconds": {"min": 0.01, "max": 0.02}, "talk_seconds": {"min": 0.01, "max": 0.02},
          "numbers": {"\(Self.person)": {"outcomes": ["completed"]}, "\(Self.busy)": {"outcomes": ["busy"]},
             "\(Self.machine)": {"outcomes": ["machine"]}, "\(Self.refused)": {"faults": ["refuse_429"]},
-            "\(Self.endless)": {"outcomes": ["completed"], "talk_seconds": 3600}}}
+            "\(Self.endless)": {"outcomes": ["completed"], "talk_seconds": 3600},
+            "\(Self.patient)": {"outcomes": ["no_answer"], "ring_seconds": 3600}}}
         """
 
     /// A campaign whose calls the test makes itself, with rows as the roles would have made them.
@@ -40,8 +42,18 @@ struct VerifyLedgerTests {
             if let callID {
                 form["StatusCallback"] = "http://127.0.0.1:9/callback?call_id=\(callID.uuidString.lowercased())"
             }
-            let path = "/2010-04-01/Accounts/\(Rehearsal.account)/Calls.json"
-            var request = HTTPClientRequest(url: self.rehearsal.url + path)
+            try await self.post("Calls.json", form)
+        }
+
+        /// Takes a call back that nobody has answered.
+        func takeBack(_ callID: UUID) async throws {
+            let call = try await self.rehearsal.ledger().calls.first { $0.callID == callID.uuidString.lowercased() }
+            try await self.post("Calls/\(try #require(call?.sid)).json", ["Status": "canceled"])
+        }
+
+        private func post(_ path: String, _ form: [String: String]) async throws {
+            let account = "/2010-04-01/Accounts/\(Rehearsal.account)/"
+            var request = HTTPClientRequest(url: self.rehearsal.url + account + path)
             request.method = .POST
             request.headers.add(name: "Content-Type", value: "application/x-www-form-urlencoded")
             let credentials = Data("\(Rehearsal.account):\(Rehearsal.token)".utf8).base64EncodedString()
@@ -92,7 +104,7 @@ struct VerifyLedgerTests {
 
     private static func run(_ body: @Sendable (House) async throws -> Void) async throws {
         try await Scratch.run { scratch in
-            let campaign = try await Fixtures.runningCampaign(in: scratch.store, name: "verified", contacts: 6)
+            let campaign = try await Fixtures.runningCampaign(in: scratch.store, name: "verified", contacts: 7)
             let rehearsal = try await Rehearsal.start(scenario: Self.scenario, watching: scratch.databaseURL)
             do {
                 try await body(House(scratch: scratch, rehearsal: rehearsal, campaign: campaign))
@@ -151,6 +163,9 @@ struct VerifyLedgerTests {
             "provider_call_id = 'CA1' where phone_number = '\(Self.person)'"
         ),
         .changed("was placed, but is not counted", "counted = false where phone_number = '\(Self.person)'"),
+        Difference("was taken back unanswered, but is counted") { house in
+            try await house.takeBack(try await house.call(Self.patient, outcome: "failed"))
+        },
         .changed("given back, but the outcome", "outcome = 'busy' where phone_number = '\(Self.refused)'"),
         .changed("nothing was placed, but the outcome", "outcome = 'busy', counted = true where not counted"),
         .changed("busy for us, recorded as completed", "outcome = 'completed' where outcome = 'busy'"),
@@ -176,6 +191,8 @@ struct VerifyLedgerTests {
     func agreed() async throws {
         try await Self.run { house in
             try await Self.sound(house)
+            let takenBack = try await house.call(Self.patient, outcome: "failed", counted: false, error: "sip_487")
+            try await house.takeBack(takenBack)
             let numbers = [try PhoneNumber(Self.person)]
             try await house.scratch.store.addExclusions(numbers, reason: nil, source: "manual")
             let verified = try await house.verify(["--max-live", "4"])
