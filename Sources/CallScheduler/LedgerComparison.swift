@@ -81,7 +81,8 @@ struct LedgerComparison: Encodable {
             }
             return
         }
-        if request.wasTakenBack == attempt.isCounted {
+        // Of a call that is said to have been an interview as well, either may be told first.
+        if request.wasTakenBack == attempt.isCounted, !request.wasTakenBack || attempt.surveyOutcome == nil {
             differ(attempt.isCounted ? "was taken back unanswered, but is counted" : "was placed, but is not counted")
         }
         guard request.endedAt != nil else {

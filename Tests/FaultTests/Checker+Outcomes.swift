@@ -59,7 +59,8 @@ extension Checker {
                     if let outcome = attempt.outcome, outcome != "failed" { differ(.reachedNobody, recorded) }
                     continue
                 }
-                if call.wasTakenBack == attempt.isCounted {
+                // Of a call that is said to have been an interview as well, either may be told first.
+                if call.wasTakenBack == attempt.isCounted, !call.wasTakenBack || attempt.surveyOutcome == nil {
                     differ(attempt.isCounted ? .takenBackCounted : .placedNotCounted)
                 }
                 guard call.endedAt != nil else { continue }
