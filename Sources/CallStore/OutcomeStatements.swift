@@ -122,6 +122,12 @@ extension CallStore {
             returning *)
         """
 
+    /// We hung up before anybody answered: not charged, unless an answer is told of later.
+    private static let isCanceledByUs = """
+        m.rank = 6 and a.cancel_requested_at is not null and a.survey_outcome is null
+        and a.answered_at is null and m.answered_at is null and m.answered_by is null
+        """
+
     /// Ranks are those of `CallStatus.rank`: 1–2 accepted, 3 ringing, 4 answered, 5 and above ended.
     ///
     /// `$1` call ids, `$2` provider ids, `$3` ranks, `$4` error codes, `$5` raw statuses, `$6` answered by,
@@ -183,13 +189,11 @@ extension CallStore {
                     when m.rank = 8 then 'no_answer'
                     else 'failed'
                 end,
-                counted = case
-                    -- We hung up before anybody answered: not charged, unless an answer is told of later.
-                    when m.rank = 6 and a.cancel_requested_at is not null and a.survey_outcome is null
-                        and a.answered_at is null and m.answered_at is null and m.answered_by is null then false
-                    else a.counted or m.rank >= 2
-                end,
-                error_code = case when m.is_stronger then m.error_code else a.error_code end,
+                counted = case when \(CallStore.isCanceledByUs) then false else a.counted or m.rank >= 2 end,
+                -- The provider's look-up gives no code; why a call was not charged stands in its row all the same.
+                error_code = coalesce(
+                    case when m.is_stronger then m.error_code else nullif(a.error_code, 'canceled_by_us') end,
+                    case when \(CallStore.isCanceledByUs) then 'canceled_by_us' end),
                 provider_raw_status = case when m.is_stronger then m.raw_status else a.provider_raw_status end
             from merged m
             where a.id = m.id

@@ -87,6 +87,12 @@ struct CanceledByUsTests {
             for status in story.reports { try await Self.report(scratch, callID, status) }
             let expected = story.isCharged ? 1 : 0
             #expect(try await Self.charged(scratch) == [expected, expected, expected])
+            // Why it is not charged stands in the row, and only then.
+            let hasReason = try await scratch.value(
+                "select counted = (error_code is distinct from 'canceled_by_us') from call_attempts",
+                as: Bool.self
+            )
+            #expect(hasReason)
             let isOver = try await scratch.value(
                 "select ended_at is not null and outcome is not null from call_attempts",
                 as: Bool.self
