@@ -111,15 +111,11 @@ extension CallStore {
         """
     )
 
-    /// A contact that was excluded meanwhile stays excluded.
-    static let revertUnplaced = PostgresStatement(
-        name: "revert_unplaced",
+    /// Gives the contact of the attempt in `closed` back uncharged. One that was excluded meanwhile stays excluded.
+    /// - Parameter seconds: The parameter that says how long it rests.
+    /// - Returns: A part of a statement whose `$1` is the call.
+    static func givenBack(restingFor seconds: String) -> String {
         """
-        with closed as (
-            update call_attempts
-            set status = 'ended', ended_at = now(), outcome = 'failed', error_code = $2, counted = false
-            where call_id = $1 and status = 'placing' and report_rank = 0
-            returning call_id, contact_id, day_part)
         , given_back as (
             update contacts c
             set day_part_attempts = case
@@ -132,11 +128,23 @@ extension CallStore {
                     else 'not_reached'
                 end,
                 next_attempt_at = case
-                    when c.state = 'in_progress' then now() + make_interval(secs => $3)
+                    when c.state = 'in_progress' then now() + make_interval(secs => \(seconds))
                 end,
                 attempts_count = greatest(0, c.attempts_count - 1), call_id = null, lease_until = null
             from closed p
             where c.id = (select contact_id from closed) and c.call_id = $1)
+        """
+    }
+
+    static let revertUnplaced = PostgresStatement(
+        name: "revert_unplaced",
+        """
+        with closed as (
+            update call_attempts
+            set status = 'ended', ended_at = now(), outcome = 'failed', error_code = $2, counted = false
+            where call_id = $1 and status = 'placing' and report_rank = 0
+            returning call_id, contact_id, day_part)
+        \(CallStore.givenBack(restingFor: "$3"))
         select call_id from closed
         """
     )

@@ -107,23 +107,7 @@ extension CallStore {
                     else now() + make_interval(secs => least(r.pause * 4, 14400))
                 end
             returning r.region, r.rests_until)
-        , given_back as (
-            update contacts c
-            set day_part_attempts = case
-                    when p.day_part is null then c.day_part_attempts
-                    else count_day_part(c.day_part_attempts, p.day_part, -1)
-                end,
-                state = case
-                    when c.state <> 'in_progress' then c.state
-                    when c.attempts_count <= 1 then 'pending'
-                    else 'not_reached'
-                end,
-                next_attempt_at = case
-                    when c.state = 'in_progress' then now() + make_interval(secs => $4)
-                end,
-                attempts_count = greatest(0, c.attempts_count - 1), call_id = null, lease_until = null
-            from closed p
-            where c.id = (select contact_id from closed) and c.call_id = $1)
+        \(CallStore.givenBack(restingFor: "$4"))
         select r.is_attempt, y.region, y.rests_until
         from refused r
         left join country y on true
