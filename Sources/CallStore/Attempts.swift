@@ -90,18 +90,20 @@ extension CallStore {
     ///   - dialerID: Who will place and watch the calls.
     ///   - trunk: The dialer's trunk; a paused trunk places nothing.
     ///   - margin: Added to ring timeout and call length to make the deadline.
+    ///   - now: The time from which on the permissions age.
     /// - Returns: A verdict for each request, in order. One whose statement fails does not keep the others from theirs.
     /// - Throws: `PostgresError`; nothing was created then, or it is found as existing later.
     public func beginAttempts(
         _ requests: [AttemptRequest],
         dialerID: String,
         trunk: String,
-        margin: Duration
+        margin: Duration,
+        now: @Sendable () -> ContinuousClock.Instant = { .now }
     ) async throws -> [AttemptVerdict] {
         guard !requests.isEmpty else { return [] }
         var verdicts: [UUID: AttemptVerdict] = [:]
         let begun = try await Self.isolating(requests) { requests in
-            try await self.begin(requests, dialerID: dialerID, trunk: trunk, margin: margin)
+            try await self.begin(requests, dialerID: dialerID, trunk: trunk, margin: margin, askedAt: now())
         }
         for (request, error) in begun.failed {
             let fault = (error as? PostgresError).flatMap { $0.mayConcernOneOnly ? $0 : nil }
@@ -116,9 +118,9 @@ extension CallStore {
         _ requests: [AttemptRequest],
         dialerID: String,
         trunk: String,
-        margin: Duration
+        margin: Duration,
+        askedAt: ContinuousClock.Instant
     ) async throws -> [UUID: AttemptVerdict] {
-        let askedAt = ContinuousClock.now
         let result = try await self.client.execute(
             Self.beginAttempt,
             [

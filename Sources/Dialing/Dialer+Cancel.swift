@@ -21,10 +21,10 @@ extension Dialer {
     /// A loop of its own: neither many calls to cancel nor a provider that hangs keep held calls from being settled.
     func watchForbidden() async {
         let room = CallSlots(capacity: Self.cancelsAtOnce)
-        var nextLookAtOldCalls = ContinuousClock.now
+        var nextLookAtOldCalls = self.clock.now()
         await withDiscardingTaskGroup { group in
             while !Task.isCancelled {
-                let now = ContinuousClock.now
+                let now = self.clock.now()
                 var callIDs = self.held.maybeUnanswered(now: now)
                 if now >= nextLookAtOldCalls {
                     // A provider's own queue may be long.
@@ -44,7 +44,7 @@ extension Dialer {
                         metadata: .keys([.error: "\(error)"])
                     )
                 }
-                try? await Task.sleep(for: .milliseconds(500))
+                try? await self.clock.sleep(for: .milliseconds(500))
             }
             room.drain()
         }
@@ -57,7 +57,7 @@ extension Dialer {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await self.provider.hangUp(id: id, onlyIfNotAnswered: true) }
                 group.addTask {
-                    try await Task.sleep(for: Self.cancelLimit)
+                    try await self.clock.sleep(for: Self.cancelLimit)
                     throw TelephonyError(code: .providerDown, message: "no answer within \(Self.cancelLimit)")
                 }
                 defer { group.cancelAll() }
@@ -66,7 +66,7 @@ extension Dialer {
             self.metrics.canceled.increment()
             // Should the callback be lost, the provider tells.
             self.held.update(callID) { call in
-                if call.report == nil { call.nextCheck = min(call.nextCheck, .now + .seconds(5)) }
+                if call.report == nil { call.nextCheck = min(call.nextCheck, self.clock.now() + .seconds(5)) }
             }
         } catch {
             guard !Task.isCancelled else { return }
@@ -74,7 +74,7 @@ extension Dialer {
                 "A call that must not ring could not be canceled and is tried again",
                 metadata: .keys([.callID: callID.lowercased, .error: "\(error)"])
             )
-            self.held.update(callID) { $0.nextCancel = .now + .seconds(1) }
+            self.held.update(callID) { $0.nextCancel = self.clock.now() + .seconds(1) }
         }
     }
 }

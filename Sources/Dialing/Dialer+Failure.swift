@@ -28,15 +28,15 @@ extension Dialer {
                 CallEvent(callID: request.callID, status: .failed, occurredAt: Date(), errorCode: errorCode)
             )
         case .refusedForNow(let retryAfter):
-            self.breaker.withLockedValue { $0.failed(now: .now) }
+            self.breaker.withLockedValue { $0.failed(now: self.clock.now()) }
             if let retryAfter { self.tokens.pause(for: retryAfter) }
             let backOff = max(retryAfter ?? .zero, self.configuration.failureBackOff)
             await self.giveBack(request, delivery, errorCode: errorCode, backOff: backOff)
         case .providerDown:
-            self.breaker.withLockedValue { $0.failed(now: .now) }
+            self.breaker.withLockedValue { $0.failed(now: self.clock.now()) }
             await self.giveBack(request, delivery, errorCode: errorCode, backOff: self.configuration.failureBackOff)
         case .tooLate:
-            self.breaker.withLockedValue { $0.failed(now: .now) }
+            self.breaker.withLockedValue { $0.failed(now: self.clock.now()) }
             await self.giveBack(
                 request,
                 delivery,
@@ -48,17 +48,17 @@ extension Dialer {
             self.breaker.withLockedValue { $0.succeeded() }
             await self.park(destination, request: request, delivery: delivery, error: error, logger: logger)
         case .misconfigured(let scope):
-            self.breaker.withLockedValue { $0.unused(now: .now) }
+            self.breaker.withLockedValue { $0.unused(now: self.clock.now()) }
             await self.stop(scope, request: request, error: error, logger: logger)
             // Once the cause is removed and all goes on, another number is tried first.
             await self.giveBack(request, delivery, errorCode: errorCode, backOff: self.configuration.failureBackOff)
         case .unknown:
-            self.breaker.withLockedValue { $0.failed(now: .now) }
+            self.breaker.withLockedValue { $0.failed(now: self.clock.now()) }
             _ = await self.untilDone("An ambiguous placement waits to be noted") {
                 try await self.store.markUnknown(callID: request.callID, errorCode: errorCode)
             }
             // The look-up must not come before the provider can show the call.
-            self.held.update(request.callID) { $0.nextCheck = .now + .seconds(3) }
+            self.held.update(request.callID) { $0.nextCheck = self.clock.now() + .seconds(3) }
         }
     }
 

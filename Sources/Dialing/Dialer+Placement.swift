@@ -114,7 +114,7 @@ extension Dialer {
         guard await self.mayLeave(details, turn: turn, request: request, delivery: delivery, logger: logger) else {
             return
         }
-        let start = ContinuousClock.now
+        let start = self.clock.now()
         let limit = details.ringTimeout + details.maximumCallDuration + self.configuration.margin
         var call = HeldCall(
             callID: request.callID,
@@ -153,7 +153,7 @@ extension Dialer {
                 )
             )
             FailPoint.dialerAnswered.reach()
-            self.metrics.placeDuration.record(duration: ContinuousClock.now - start)
+            self.metrics.placeDuration.record(duration: self.clock.now() - start)
             self.metrics.placement("accepted")
             // By two clocks, which may differ a little.
             self.metrics.claimToPlaced.recordSeconds(max(0, Date().timeIntervalSince(request.claimedAt)))
@@ -189,7 +189,7 @@ extension Dialer {
 
     /// A message came again for a call that is held, or is just being placed.
     private func attach(_ delivery: AMQPDelivery, to callID: UUID) {
-        self.held.update(callID) { $0.isAskedFor(now: .now) }
+        self.held.update(callID) { $0.isAskedFor(now: self.clock.now()) }
         switch self.held.attach(delivery, to: callID) {
         case .attached:
             break

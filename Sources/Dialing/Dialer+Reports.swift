@@ -12,14 +12,14 @@ import Tracing
 extension Dialer {
     /// Hands a report to the Recorder, which alone writes outcomes.
     func report(_ event: CallEvent) async {
-        self.held.update(event.callID) { $0.isReported(event, now: .now) }
+        self.held.update(event.callID) { $0.isReported(event, now: self.clock.now()) }
         _ = await self.untilDone("A report waits for the broker") { try await self.send(event) }
     }
 
     /// Hands it over once more: the broker has lost it, or no recorder has come to it.
     func reportAgain(_ event: CallEvent) async {
         self.metrics.reportsRepeated.increment()
-        self.held.update(event.callID) { $0.isReported(event, now: .now) }
+        self.held.update(event.callID) { $0.isReported(event, now: self.clock.now()) }
         do {
             try await self.send(event)
         } catch {

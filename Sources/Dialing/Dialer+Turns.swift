@@ -15,7 +15,7 @@ extension Dialer {
     /// - Returns: Nil when the process drains meanwhile.
     func mayAsk() async -> Pace.Turn? {
         while let turn = await self.tokens.turn() {
-            let now = ContinuousClock.now
+            let now = self.clock.now()
             switch self.mayPass(now: now) {
             case .granted:
                 return turn
@@ -38,18 +38,18 @@ extension Dialer {
     /// - Returns: False when the process drains meanwhile.
     private func sleep(until instant: ContinuousClock.Instant) async -> Bool {
         while !self.isDraining.withLockedValue(\.self), !Task.isCancelled {
-            let now = ContinuousClock.now
+            let now = self.clock.now()
             guard instant > now else { return true }
             // In small steps, so that a drain is noticed.
-            try? await Task.sleep(until: min(instant, now + .milliseconds(250)))
+            try? await self.clock.sleep(min(instant, now + .milliseconds(250)))
         }
         return false
     }
 
     func returnPermission(_ turn: Pace.Turn) {
         self.tokens.giveBack(turn)
-        self.breaker.withLockedValue { $0.unused(now: .now) }
-        self.permissions.withLockedValue { $0.unused(now: .now) }
+        self.breaker.withLockedValue { $0.unused(now: self.clock.now()) }
+        self.permissions.withLockedValue { $0.unused(now: self.clock.now()) }
     }
 
     func noCall(_ callID: UUID, _ turn: Pace.Turn) {
@@ -69,12 +69,12 @@ extension Dialer {
         let deadline = details.askedAt + self.configuration.permissionLifetime
         let reason: String
         var backOff = self.configuration.failureBackOff
-        if ContinuousClock.now >= deadline {
+        if self.clock.now() >= deadline {
             reason = "permission_outdated"
             self.permissions.withLockedValue { permissions in
-                permissions.failed(now: .now)
+                permissions.failed(now: self.clock.now())
                 // Not before the database is asked again, lest the contact be claimed in vain.
-                if case .open(let until) = permissions.state { backOff = max(backOff, until - .now) }
+                if case .open(let until) = permissions.state { backOff = max(backOff, until - self.clock.now()) }
             }
             logger.warning("The database answered too late for a call to be placed", metadata: .keys([.reason: reason]))
         } else {
@@ -84,7 +84,7 @@ extension Dialer {
             logger.notice("Does not call", metadata: .keys([.reason: reason]))
         }
         self.tokens.giveBack(turn)
-        self.breaker.withLockedValue { $0.unused(now: .now) }
+        self.breaker.withLockedValue { $0.unused(now: self.clock.now()) }
         self.metrics.notAllowed(reason)
         let done = await self.untilDone("A contact waits to be given back") { [backOff] in
             try await self.store.revertAttempt(callID: request.callID, errorCode: reason, backOff: backOff)

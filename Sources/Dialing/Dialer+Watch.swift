@@ -14,7 +14,7 @@ import Telephony
 extension Dialer {
     /// Takes a live call over: from the row alone when its message is still to come.
     func hold(adopted attempt: CallStore.OpenAttempt, delivery: AMQPDelivery?) {
-        let now = ContinuousClock.now
+        let now = self.clock.now()
         let age = Duration.seconds(max(0, attempt.now.timeIntervalSince(attempt.startedAt)))
         let left = Duration.seconds(attempt.deadline.timeIntervalSince(attempt.now))
         // Callbacks may have gone astray between its last dialer and now, so the provider is asked early.
@@ -59,8 +59,8 @@ extension Dialer {
     private func watchProvider() async {
         while !Task.isCancelled {
             self.metrics.breakerOpen.record(self.breaker.withLockedValue { $0.state == .closed } ? 0 : 1)
-            await self.check(self.held.due(now: .now))
-            try? await Task.sleep(for: .milliseconds(500))
+            await self.check(self.held.due(now: self.clock.now()))
+            try? await self.clock.sleep(for: .milliseconds(500))
         }
     }
 
@@ -75,7 +75,7 @@ extension Dialer {
                     metadata: .keys([.error: "\(error)"])
                 )
             }
-            try? await Task.sleep(for: self.configuration.pollInterval)
+            try? await self.clock.sleep(for: self.configuration.pollInterval)
         }
     }
 
@@ -84,7 +84,7 @@ extension Dialer {
             for (index, call) in calls.enumerated() where index < 50 {
                 group.addTask {
                     await self.check(call)
-                    self.held.update(call.callID) { $0.scheduleNextCheck(now: .now) }
+                    self.held.update(call.callID) { $0.scheduleNextCheck(now: self.clock.now()) }
                 }
             }
         }
@@ -106,7 +106,7 @@ extension Dialer {
             self.held.update(call.callID) { $0.unansweredSince = nil }
         } catch {
             logger.notice("The provider could not be asked", metadata: .keys([.error: "\(error)"]))
-            let now = ContinuousClock.now
+            let now = self.clock.now()
             let since = call.unansweredSince ?? now
             self.held.update(call.callID) { $0.unansweredSince = since }
             // Past its end, and for as long as the longest call nobody could be asked: nobody will ever know.
@@ -126,7 +126,7 @@ extension Dialer {
             await self.report(Self.event(call, answer))
             return
         }
-        guard ContinuousClock.now > call.deadline else { return }
+        guard self.clock.now() > call.deadline else { return }
         logger.warning("The call outlasted its deadline and is hung up", metadata: .keys([.providerCallID: id]))
         try await self.provider.hangUp(id: id, onlyIfNotAnswered: false)
         if call.checks > 12 { await self.giveUp(call, logger: logger) }
@@ -155,7 +155,7 @@ extension Dialer {
             _ = try await self.placements.submit(PlacedAttempt(callID: call.callID, call: placed))
             self.held.update(call.callID) { $0.placement = .known(match.providerCallID) }
             if match.status.isFinal { await self.report(Self.event(call, match)) }
-        } else if ContinuousClock.now > call.startedInstant + call.ringTimeout + self.configuration.margin {
+        } else if self.clock.now() > call.startedInstant + call.ringTimeout + self.configuration.margin {
             await self.giveUp(call, logger: logger)
         }
     }

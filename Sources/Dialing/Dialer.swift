@@ -35,6 +35,7 @@ public final class Dialer: Service {
     let isDraining = NIOLockedValueBox(false)
     let attempts: Batcher<CallStore.AttemptRequest, CallStore.AttemptVerdict>
     let placements: Batcher<PlacedAttempt, Void>
+    let clock: DialerClock
     private let fault = NIOLockedValueBox<String?>(nil)
 
     /// The provider's id of an accepted call, on its way into the row.
@@ -54,13 +55,33 @@ public final class Dialer: Service {
     ///   - consuming: The connection that requests arrive on; its loss returns all held messages.
     ///   - publishing: Another connection, so that a blocked publisher never stops acks and heartbeats.
     ///   - logger: Where it logs.
-    public init(
+    public convenience init(
         configuration: DialerConfiguration,
         store: CallStore,
         provider: any TelephonyProvider,
         consuming: AMQPConnection,
         publishing: AMQPConnection,
         logger: Logger
+    ) {
+        self.init(
+            configuration: configuration,
+            store: store,
+            provider: provider,
+            consuming: consuming,
+            publishing: publishing,
+            logger: logger,
+            clock: .continuous
+        )
+    }
+
+    init(
+        configuration: DialerConfiguration,
+        store: CallStore,
+        provider: any TelephonyProvider,
+        consuming: AMQPConnection,
+        publishing: AMQPConnection,
+        logger: Logger,
+        clock: DialerClock
     ) {
         self.configuration = configuration
         self.store = store
@@ -72,7 +93,8 @@ public final class Dialer: Service {
         logger[.trunk] = configuration.trunk
         self.logger = logger
         self.slots = CallSlots(capacity: configuration.maximumConcurrentCalls)
-        self.tokens = TokenBucket(rate: configuration.callsPerSecond)
+        self.clock = clock
+        self.tokens = TokenBucket(rate: configuration.callsPerSecond, clock: clock)
         self.breaker = NIOLockedValueBox(
             CircuitBreaker(threshold: configuration.breakerThreshold, pause: configuration.breakerPause)
         )
@@ -80,12 +102,17 @@ public final class Dialer: Service {
             CircuitBreaker(threshold: 1, pause: configuration.outdatedPause, longestPause: .seconds(60))
         )
         // The other half of the time is for the way to the provider.
-        self.attempts = Batcher(maximum: 200, patience: configuration.permissionLifetime / 2) { requests in
+        self.attempts = Batcher(
+            maximum: 200,
+            patience: configuration.permissionLifetime / 2,
+            now: clock.now
+        ) { requests in
             try await store.beginAttempts(
                 requests,
                 dialerID: configuration.id,
                 trunk: configuration.trunk,
-                margin: configuration.margin
+                margin: configuration.margin,
+                now: clock.now
             )
         }
         self.placements = Batcher(maximum: 500) { placed in
@@ -168,8 +195,8 @@ public final class Dialer: Service {
         }
         // A placement that outlasts the drain stays `placing`; whoever adopts it asks the provider.
         let limit = Task {
-            while !self.isDraining.withLockedValue(\.self) { try await Task.sleep(for: .milliseconds(50)) }
-            try await Task.sleep(for: self.configuration.drainLimit)
+            while !self.isDraining.withLockedValue(\.self) { try await self.clock.sleep(for: .milliseconds(50)) }
+            try await self.clock.sleep(for: self.configuration.drainLimit)
             handling.cancel()
         }
         await handling.value
@@ -214,7 +241,7 @@ public final class Dialer: Service {
                 if Task.isCancelled || self.isDraining.withLockedValue(\.self) { return nil }
                 self.fault.withLockedValue { $0 = "\(error)" }
                 self.logger.warning(message, metadata: .keys([.error: "\(error)"]))
-                try? await Task.sleep(for: pause)
+                try? await self.clock.sleep(for: pause)
                 pause = min(pause * 2, .seconds(5))
             }
         }

@@ -14,6 +14,7 @@ final class Relay: @unchecked Sendable {  // Everything that changes is under th
     private let lock = NSCondition()
     private var links: [Int: Link] = [:]
     private var accepted = 0
+    private var sentToBroker = 0
     private var isHeld = false
     private var isOver = false
     private let listener: Int32
@@ -41,6 +42,9 @@ final class Relay: @unchecked Sendable {  // Everything that changes is under th
 
     /// Connections so far.
     var connections: Int { self.lock.withLock { self.accepted } }
+
+    /// Bytes that clients have sent so far.
+    var bytesToBroker: Int { self.lock.withLock { self.sentToBroker } }
 
     /// Breaks all connections off.
     func cut() {
@@ -129,7 +133,10 @@ final class Relay: @unchecked Sendable {  // Everything that changes is under th
         var isOpen = true
         while isOpen {
             let count = recv(from, &buffer, buffer.count, 0)
-            self.lock.withLock { while self.isHeld || self.links[id]?.isFrozen == true { self.lock.wait() } }
+            self.lock.withLock {
+                while self.isHeld || self.links[id]?.isFrozen == true { self.lock.wait() }
+                if from == self.links[id]?.client, count > 0 { self.sentToBroker += count }
+            }
             var sent = 0
             while sent < count, isOpen {
                 let written = buffer.withUnsafeBytes {

@@ -121,7 +121,7 @@ struct StopTests {
     @Test("a role says how it is at HEALTH_HOST, and nowhere else")
     func healthHost() async throws {
         try await Scratch.run { scratch in
-            let port = try Rehearsal.freePort()
+            let port = try Ports.free()
             let role = try RunningRole(
                 ["recorder"],
                 [

@@ -21,7 +21,7 @@ struct TrunksTests {
     func twoTrunks() async throws {
         try await Scratch.run { scratch in
             let rehearsal = try await Rehearsal.start(scenario: Self.scenario)
-            let port = try Rehearsal.freePort()
+            let port = try Ports.free()
             let environment = [
                 "DATABASE_URL": scratch.databaseURL, "AMQP_URL": scratch.brokerURL,
                 "TWILIO_ACCOUNT_SID": Rehearsal.account, "TWILIO_AUTH_TOKEN": Rehearsal.token,

@@ -5,7 +5,7 @@ import NIOConcurrencyHelpers
 
 @testable import Dialing
 
-/// A clock that stands still until a test moves it.
+/// A clock that stands still until a test moves it, or lets it run.
 final class DialerTestClock: Sendable {
     private struct Sleeper {
         let id: Int
@@ -18,6 +18,7 @@ final class DialerTestClock: Sendable {
         var nextID = 0
         var sleepers: [Sleeper] = []
         var cancelled: Set<Int> = []
+        var isRunning = false
     }
 
     private let state = NIOLockedValueBox(State())
@@ -42,7 +43,21 @@ final class DialerTestClock: Sendable {
         for sleeper in woken { sleeper.continuation.resume() }
     }
 
+    /// Moves the time on by this long.
+    func advance(by duration: Duration) { self.advance(to: self.now + duration) }
+
+    /// From now on whoever sleeps wakes at once, and it is as late as they wished.
+    func letRun() {
+        self.state.withLockedValue { $0.isRunning = true }
+        while let wake = self.nextWake { self.advance(to: wake) }
+    }
+
     private func sleep(until instant: ContinuousClock.Instant) async throws {
+        if self.state.withLockedValue(\.isRunning) {
+            try await Task.sleep(for: .milliseconds(1))
+            self.advance(to: instant)
+            return
+        }
         let id = self.state.withLockedValue { state in
             state.nextID += 1
             return state.nextID
@@ -51,6 +66,7 @@ final class DialerTestClock: Sendable {
             try await withCheckedThrowingContinuation { continuation in
                 let outcome = self.state.withLockedValue { state -> Result<Void, any Error>? in
                     if state.cancelled.remove(id) != nil { return .failure(CancellationError()) }
+                    if state.isRunning { state.now = max(state.now, instant) }
                     if instant <= state.now { return .success(()) }
                     state.sleepers.append(Sleeper(id: id, until: instant, continuation: continuation))
                     return nil

@@ -5,7 +5,6 @@ import AMQP
 import CallModel
 import CallQueues
 import CallStore
-import Dialing
 import Foundation
 import Logging
 import NIOConcurrencyHelpers
@@ -15,6 +14,8 @@ import Selection
 import ServiceLifecycle
 import Telephony
 import TestSupport
+
+@testable import Dialing
 
 /// A provider that answers as scripted and remembers what it was asked. The broker and the database are real.
 final class ScriptedProvider: TelephonyProvider {
@@ -126,6 +127,7 @@ struct House: Sendable {
     func withDialer(
         _ id: String = "d1",
         provider: any TelephonyProvider,
+        clock: DialerTestClock? = nil,
         _ change: (inout DialerConfiguration) -> Void = { _ in },
         _ body: @Sendable (Dialer) async throws -> Void
     ) async throws {
@@ -145,9 +147,14 @@ struct House: Sendable {
             provider: provider,
             consuming: consuming,
             publishing: self.publisher,
-            logger: self.scratch.logger
+            logger: self.scratch.logger,
+            clock: clock?.dialerClock ?? .continuous
         )
-        try await Self.serving(dialer) { try await body(dialer) }
+        try await Self.serving(dialer) {
+            try await body(dialer)
+            // It drains by the same clock.
+            clock?.letRun()
+        }
     }
 
     /// Runs a recorder while the body runs, then drains it.

@@ -42,12 +42,12 @@ struct TopologyTests {
     func deleted() async throws {
         try await Scratch.run { scratch in
             let rehearsal = try await Rehearsal.start(scenario: Self.scenario)
-            let webhookPort = try Rehearsal.freePort()
+            let webhookPort = try Ports.free()
             var roles = [rehearsal.role]
             var healthPorts: [Int] = []
             do {
                 for role in ["selector", "recorder", "webhooks", "dialer"] {
-                    healthPorts.append(try Rehearsal.freePort())
+                    healthPorts.append(try Ports.free())
                     roles.append(
                         try RunningRole(
                             [role],

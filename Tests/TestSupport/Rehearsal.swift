@@ -93,7 +93,4 @@ public struct Rehearsal: Sendable {
         let response = try? await HTTPClient.shared.execute(HTTPClientRequest(url: url), timeout: .seconds(60))
         return response?.status.code == 200
     }
-
-    /// A port that nobody listens on just now.
-    public static func freePort() throws -> Int { try Ports.free() }
 }
