@@ -209,7 +209,7 @@ let package = Package(
             ["CallModel", "Telephony", "TestBasics", httpClient, nioCore, nioPosix, locks, logging, crypto]
         ),
         tests("CallModelTests", ["CallModel", "Schemas", "TestBasics"]),
-        tests("ContactFilesTests", ["ContactFiles", "TestBasics"]),
+        tests("ContactFilesTests", ["CallModel", "ContactFiles", "TestBasics"]),
         tests("ForecastingTests", ["CallModel", "Forecasting", "TestBasics"]),
         tests("PhoneNumbersTests", ["CallModel", "CPhoneNumber", "PhoneNumbers", "TestBasics"]),
         tests(

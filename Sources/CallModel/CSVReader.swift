@@ -3,8 +3,10 @@
 
 /// Reads comma-separated values piece by piece, so that a file of any size needs little memory.
 ///
-/// Follows RFC 4180: fields may be quoted, a quote inside is doubled, a quoted field may hold line breaks; lines end in
-/// LF or CRLF. Empty lines are skipped; a byte order mark is dropped. Takes UTF-8, see ``TextDecoder``.
+/// Follows RFC 4180: fields may be quoted, a quote inside is doubled, a quoted field may hold line breaks. Lines end in LF,
+/// CRLF or CR. Empty lines are skipped, and a byte order mark before a record, which files have that were put together.
+/// Whatever is wrong with a record, the next one begins at the beginning of a line: the rest of a line might look like a
+/// number. Takes UTF-8, see ``TextDecoder``.
 public struct CSVReader: Sendable {
     /// One record.
     public struct Record: Sendable, Equatable {
@@ -14,13 +16,28 @@ public struct CSVReader: Sendable {
         public let fields: [String]
         /// What makes the record unreadable, if anything.
         public let fault: String?
-    }
+        /// How many lines of the file it takes.
+        public let lines: Int
 
-    private enum Position {
-        case fieldStart
-        case plain
-        case quoted
-        case afterQuote
+        /// Creates a record.
+        /// - Parameters:
+        ///   - line: The line of the file on which it starts, from 1.
+        ///   - fields: The fields.
+        ///   - fault: What makes it unreadable, if anything.
+        ///   - lines: How many lines of the file it takes.
+        public init(line: Int, fields: [String], fault: String? = nil, lines: Int = 1) {
+            self.line = line
+            self.fields = fields
+            self.fault = fault
+            self.lines = lines
+        }
+
+        /// Why the record is left out, and how much of the file with it.
+        /// - Parameter reason: The reason.
+        /// - Returns: Both.
+        public func reject(_ reason: String) -> String {
+            self.lines > 1 ? "\(reason) (takes \(self.lines) lines of the file)" : reason
+        }
     }
 
     /// A record beyond this size means that a quote was never closed.
@@ -28,15 +45,15 @@ public struct CSVReader: Sendable {
 
     private let delimiter: UInt8
     private let encoding: String
-    private var position = Position.fieldStart
-    private var field: [UInt8] = []
-    private var fields: [String] = []
-    private var fault: String?
+    /// What has been read and is not in a record yet.
+    private var pending: [UInt8] = []
+    /// Where the next record begins in it.
+    private var start = 0
     private var line = 1
-    private var recordLine = 1
-    private var recordSize = 0
-    private var sawReturn = false
-    private var isFirstField = true
+    /// The rest of a line that is at fault is left out.
+    private var skipsLine = false
+    /// How many fields the first record has.
+    private var width: Int?
 
     /// Creates a reader.
     /// - Parameters:
@@ -50,148 +67,59 @@ public struct CSVReader: Sendable {
     /// Takes the next piece of the file.
     /// - Returns: The records that it completes.
     public mutating func read(_ bytes: some Sequence<UInt8>) -> [Record] {
-        var records: [Record] = []
-        let done: Void? = bytes.withContiguousStorageIfAvailable { self.scan($0, &records) }
-        if done == nil { Array(bytes).withUnsafeBufferPointer { self.scan($0, &records) } }
-        return records
+        self.pending.removeFirst(self.start)
+        self.start = 0
+        self.pending.append(contentsOf: bytes)
+        return self.scan(isEnd: false, limit: .max)
     }
 
     /// The file has ended.
-    /// - Returns: The last record, when no line break ended it.
+    /// - Returns: The next of the records that are still to come: the last one, when no line break ended it, and those that
+    ///   a quote seemed to hold; nil when there is none left.
     public mutating func finish() -> Record? {
-        if self.position == .quoted { self.fault = "has a quote that is never closed" }
-        guard self.recordSize > 0 else { return nil }
-        return self.endRecord()
+        self.scan(isEnd: true, limit: 1).first
     }
 
-    /// Takes runs of ordinary bytes at once, and the others one by one.
-    private mutating func scan(_ bytes: UnsafeBufferPointer<UInt8>, _ records: inout [Record]) {
-        var index = 0
-        while index < bytes.count {
-            let end = self.endOfRun(bytes, from: index)
-            guard end > index else {
-                self.take(bytes[index], &records)
-                index += 1
+    private mutating func scan(isEnd: Bool, limit: Int) -> [Record] {
+        // Taken out and put back, so that the buffer has one owner.
+        var bytes: [UInt8] = []
+        swap(&bytes, &self.pending)
+        defer { swap(&bytes, &self.pending) }
+        return bytes.withUnsafeBufferPointer { self.records($0, isEnd, limit) }
+    }
+
+    private mutating func records(_ bytes: UnsafeBufferPointer<UInt8>, _ isEnd: Bool, _ limit: Int) -> [Record] {
+        var records: [Record] = []
+        while self.start < bytes.count, records.count < limit {
+            let scan = CSVScan(
+                bytes: bytes,
+                delimiter: self.delimiter,
+                encoding: self.encoding,
+                isEnd: isEnd,
+                width: self.width
+            )
+            if self.skipsLine {
+                guard let end = scan.lineEnd(from: self.start) else {
+                    // A line feed may follow the carriage return at the end.
+                    self.start = bytes.count - (bytes.last == UInt8(ascii: "\r") ? 1 : 0)
+                    break
+                }
+                self.skipsLine = false
+                self.start = end
+                self.line += 1
                 continue
             }
-            let run = UnsafeBufferPointer(rebasing: bytes[index..<end])
-            self.recordSize += run.count
-            index = end
-            if self.position == .fieldStart, end < bytes.count, bytes[end] == self.delimiter,
-                self.recordSize < Self.maximumRecordSize
-            {
-                self.endField(run)
-                self.recordSize += 1
-                index += 1
-            } else {
-                self.field.append(contentsOf: run)
-                if self.position == .fieldStart { self.position = .plain }
+            guard let found = scan.record(from: self.start) else { break }
+            if !found.fields.isEmpty {
+                records.append(
+                    Record(line: self.line, fields: found.fields, fault: found.fault, lines: max(1, found.lines))
+                )
+                self.width = self.width ?? found.fields.count
             }
+            self.start = found.next
+            self.line += found.lines
+            self.skipsLine = found.lines == 0
         }
-    }
-
-    /// Where the bytes end that mean nothing but themselves.
-    private func endOfRun(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
-        guard !self.sawReturn, self.position != .afterQuote else { return start }
-        let limit = min(bytes.count, start + Self.maximumRecordSize - self.recordSize)
-        var end = start
-        if self.position == .quoted {
-            while end < limit, bytes[end] != UInt8(ascii: "\""), bytes[end] != UInt8(ascii: "\n") { end += 1 }
-            return end
-        }
-        if self.position == .fieldStart, bytes[start] == UInt8(ascii: "\"") { return start }
-        while end < limit, bytes[end] != self.delimiter, bytes[end] != UInt8(ascii: "\n"),
-            bytes[end] != UInt8(ascii: "\r")
-        {
-            end += 1
-        }
-        return end
-    }
-
-    private mutating func take(_ byte: UInt8, _ records: inout [Record]) {
-        let isBreak = byte == UInt8(ascii: "\n")
-        if self.sawReturn, !isBreak, self.position != .quoted {
-            self.field.append(UInt8(ascii: "\r"))
-        }
-        self.sawReturn = false
-        if isBreak { self.line += 1 }
-        switch self.position {
-        case .quoted:
-            if byte == UInt8(ascii: "\"") {
-                self.position = .afterQuote
-            } else {
-                self.field.append(byte)
-            }
-        case .fieldStart where byte == UInt8(ascii: "\""):
-            self.position = .quoted
-        case .afterQuote where byte == UInt8(ascii: "\""):
-            self.field.append(byte)
-            self.position = .quoted
-        case _ where isBreak:
-            if let record = self.endLine() { records.append(record) }
-            return
-        case _ where byte == self.delimiter:
-            self.endField()
-        case _ where byte == UInt8(ascii: "\r"):
-            self.sawReturn = true
-        case .afterQuote:
-            self.fault = "has text after a closing quote"
-            self.field.append(byte)
-            self.position = .plain
-        default:
-            self.field.append(byte)
-            self.position = .plain
-        }
-        self.recordSize += 1
-        if self.recordSize > Self.maximumRecordSize {
-            self.fault = "is longer than \(Self.maximumRecordSize) bytes: is a quote never closed?"
-            records.append(self.endRecord())
-        }
-    }
-
-    private mutating func endLine() -> Record? {
-        defer { self.recordLine = self.line }
-        guard self.recordSize > 0, !(self.recordSize == 1 && self.field.isEmpty && self.fields.isEmpty) else {
-            self.recordSize = 0
-            self.position = .fieldStart
-            return nil
-        }
-        return self.endRecord()
-    }
-
-    private mutating func endRecord() -> Record {
-        self.endField()
-        let record = Record(line: self.recordLine, fields: self.fields, fault: self.fault)
-        self.fields = []
-        self.fields.reserveCapacity(record.fields.count)
-        self.fault = nil
-        self.recordSize = 0
-        self.recordLine = self.line
-        self.sawReturn = false
-        return record
-    }
-
-    private mutating func endField() {
-        // Taken out and put back, so that the buffer has one owner and is kept.
-        var bytes: [UInt8] = []
-        swap(&bytes, &self.field)
-        bytes.withUnsafeBufferPointer { self.endField($0) }
-        bytes.removeAll(keepingCapacity: true)
-        swap(&bytes, &self.field)
-    }
-
-    private mutating func endField(_ bytes: UnsafeBufferPointer<UInt8>) {
-        var bytes = bytes
-        if self.isFirstField {
-            self.isFirstField = false
-            if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { bytes = UnsafeBufferPointer(rebasing: bytes.dropFirst(3)) }
-        }
-        if let text = String(validating: bytes, as: UTF8.self) {
-            self.fields.append(text)
-        } else {
-            self.fields.append("")
-            self.fault = self.fault ?? "is not \(self.encoding)"
-        }
-        self.position = .fieldStart
+        return records
     }
 }

@@ -55,6 +55,13 @@ public struct ContactColumns: Sendable {
         self.columns = try FileColumns(header: header, needed: .phoneNumber, map: map, ignoresOthers: ignoresOthers)
     }
 
+    /// The columns of a file without a header.
+    /// - Parameter order: Of ``names``, in the order of the file's columns; `-` leaves one out.
+    /// - Throws: ``RowFault`` when a column is unknown, there twice, or `phone_number` is missing.
+    public init(order: [String]) throws(Fault) {
+        self.columns = try FileColumns(order: order, needed: .phoneNumber)
+    }
+
     /// Reads one record.
     /// - Throws: ``RowFault`` with the reason for the rejects file.
     public func row(_ fields: [String]) throws(Fault) -> Row {

@@ -31,6 +31,13 @@ public struct ExclusionColumns: Sendable {
         self.columns = try FileColumns(header: header, needed: .phoneNumber, map: map, ignoresOthers: ignoresOthers)
     }
 
+    /// The columns of a file without a header.
+    /// - Parameter order: Of ``names``, in the order of the file's columns; `-` leaves one out.
+    /// - Throws: ``RowFault`` when a column is unknown, there twice, or `phone_number` is missing.
+    public init(order: [String]) throws(RowFault) {
+        self.columns = try FileColumns(order: order, needed: .phoneNumber)
+    }
+
     /// Reads one record.
     /// - Throws: ``RowFault`` with the reason.
     public func row(_ fields: [String]) throws(RowFault) -> Row {

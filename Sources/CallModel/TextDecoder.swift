@@ -10,8 +10,12 @@ public struct TextDecoder: Sendable {
     public enum Encoding: String, Sendable, CaseIterable {
         /// UTF-8.
         case utf8 = "utf-8"
-        /// UTF-16 with a byte order mark.
+        /// UTF-16, in the byte order that its mark or its first character shows.
         case utf16 = "utf-16"
+        /// UTF-16, the less significant byte first.
+        case utf16LittleEndian = "utf-16le"
+        /// UTF-16, the more significant byte first.
+        case utf16BigEndian = "utf-16be"
         /// Windows-1252, for ISO 8859-1 as well: they differ in control characters only (WHATWG Encoding Standard).
         case windows1252 = "windows-1252"
 
@@ -20,6 +24,8 @@ public struct TextDecoder: Sendable {
             switch name.lowercased() {
             case "utf-8", "utf8": self = .utf8
             case "utf-16", "utf16": self = .utf16
+            case "utf-16le", "utf16le": self = .utf16LittleEndian
+            case "utf-16be", "utf16be": self = .utf16BigEndian
             case "windows-1252", "cp1252", "latin-1", "latin1", "iso-8859-1": self = .windows1252
             default: return nil
             }
@@ -44,7 +50,8 @@ public struct TextDecoder: Sendable {
     private var pending: [UInt8] = []
     private var highSurrogate: UInt16?
 
-    /// - Parameter encoding: The encoding; nil for UTF-8, unless a byte order mark says UTF-16.
+    /// - Parameter encoding: The encoding; nil for UTF-8, unless the file's beginning shows UTF-16. A byte order mark is
+    ///   believed whatever is said.
     public init(_ encoding: Encoding?) {
         self.mode = .undecided(encoding)
     }
@@ -62,11 +69,11 @@ public struct TextDecoder: Sendable {
     /// Takes the next piece of the file.
     /// - Parameter bytes: The piece.
     /// - Returns: What it completes, UTF-8.
-    /// - Throws: ``Fault`` when UTF-16 is expected and the file does not begin with a byte order mark.
+    /// - Throws: ``Fault`` when the file is a workbook or the like, or UTF-16 is expected and its byte order does not show.
     public mutating func decode(_ bytes: [UInt8]) throws(Fault) -> [UInt8] {
         guard case .undecided(let encoding) = self.mode else { return self.convert(bytes) }
         let beginning = self.pending + bytes
-        guard beginning.count >= 2 else {
+        guard beginning.count >= (encoding == .utf16 ? 2 : FileKind.length) else {
             self.pending = beginning
             return []
         }
@@ -77,26 +84,61 @@ public struct TextDecoder: Sendable {
     /// The file has ended.
     /// - Returns: What was still to come, UTF-8.
     public mutating func finish() -> [UInt8] {
-        let isCut = !self.pending.isEmpty || self.highSurrogate != nil
-        defer { self.pending = [] }
-        if case .undecided = self.mode { return self.pending }
-        return isCut ? [Self.notText] : []
+        var text: [UInt8] = []
+        if case .undecided(let encoding) = self.mode {
+            let bytes = self.pending
+            self.pending = []
+            // So short that it is a kind of its own only by accident.
+            text = (try? self.begin(bytes, encoding)) ?? bytes
+        }
+        if !self.pending.isEmpty || self.highSurrogate != nil { text.append(Self.notText) }
+        self.pending = []
+        return text
     }
 
     private mutating func begin(_ bytes: [UInt8], _ encoding: Encoding?) throws(Fault) -> [UInt8] {
-        let isBigEndian = bytes.starts(with: [0xFE, 0xFF])
-        let hasMark = isBigEndian || bytes.starts(with: [0xFF, 0xFE])
-        switch encoding {
-        case .windows1252: self.mode = .windows1252
-        case .utf8: self.mode = .utf8
-        case nil where !hasMark: self.mode = .utf8
-        case .utf16 where !hasMark:
-            throw Fault(description: "does not begin with the byte order mark of UTF-16; is it another encoding?")
-        default:
+        if let advice = FileKind.advice(bytes) { throw Fault(description: advice) }
+        var bytes = bytes
+        let order = Self.byteOrder(bytes)
+        if bytes.starts(with: [0xEF, 0xBB, 0xBF]) {
+            self.mode = .utf8
+        } else if let isBigEndian = order.mark {
             self.mode = .utf16(isBigEndian: isBigEndian)
-            return self.convert(Array(bytes.dropFirst(2)))
+            bytes.removeFirst(2)
+        } else {
+            switch encoding {
+            case .windows1252: self.mode = .windows1252
+            case .utf16LittleEndian: self.mode = .utf16(isBigEndian: false)
+            case .utf16BigEndian: self.mode = .utf16(isBigEndian: true)
+            case .utf16:
+                guard let isBigEndian = order.text else {
+                    throw Fault(
+                        description: "does not begin with the byte order mark of UTF-16; is it another encoding, or "
+                            + "--encoding utf-16le or utf-16be?"
+                    )
+                }
+                self.mode = .utf16(isBigEndian: isBigEndian)
+            case nil:
+                if bytes.count >= 4, let isBigEndian = order.text {
+                    self.mode = .utf16(isBigEndian: isBigEndian)
+                } else {
+                    self.mode = .utf8
+                }
+            case .utf8: self.mode = .utf8
+            }
         }
         return self.convert(bytes)
+    }
+
+    /// Whether UTF-16 is big-endian, by its byte order mark, and by first characters that are ASCII.
+    private static func byteOrder(_ bytes: [UInt8]) -> (mark: Bool?, text: Bool?) {
+        if bytes.starts(with: [0xFE, 0xFF]) { return (true, nil) }
+        if bytes.starts(with: [0xFF, 0xFE]) { return (false, nil) }
+        let zeros = bytes.prefix(4).map { $0 == 0 }
+        if zeros.count < 2 { return (nil, nil) }
+        if zeros.elementsEqual([true, false, true, false].prefix(zeros.count)) { return (nil, true) }
+        if zeros.elementsEqual([false, true, false, true].prefix(zeros.count)) { return (nil, false) }
+        return (nil, nil)
     }
 
     private mutating func convert(_ bytes: [UInt8]) -> [UInt8] {

@@ -24,6 +24,7 @@ struct AuditCommand: AsyncParsableCommand {
     @Option(help: "Write one line per call to FILE: CSV, or JSON lines if the name ends in .jsonl.") var evidence:
         String?
     @Flag(help: "Write whole numbers to the evidence; only their last two digits otherwise.") var withNumbers = false
+    @OptionGroup var spreadsheets: SpreadsheetOptions
 
     /// What came of it.
     private struct Summary: Encodable {
@@ -40,7 +41,9 @@ struct AuditCommand: AsyncParsableCommand {
         let start = try Self.instant(self.from, "from", isEnd: false)
         let end = try self.to.map { try Self.instant($0, "to", isEnd: true) } ?? Date()
         guard start < end else { throw UsageFault("to: is not after from") }
-        let evidence = try self.evidence.map { try EvidenceFile(path: $0, showsNumbers: self.withNumbers) }
+        let evidence = try self.evidence.map {
+            try EvidenceFile(path: $0, showsNumbers: self.withNumbers, self.spreadsheets)
+        }
         let summary = try await self.common.withStore { store in
             var summary = Summary(from: start, to: end)
             var id: UUID?
@@ -101,8 +104,8 @@ private final class EvidenceFile {
     private let isJSON: Bool
     private let showsNumbers: Bool
 
-    init(path: String, showsNumbers: Bool) throws {
-        self.file = try CSVOutput(path: path)
+    init(path: String, showsNumbers: Bool, _ options: SpreadsheetOptions) throws {
+        self.file = try CSVOutput(path: path, options)
         self.isJSON = path.hasSuffix(".jsonl")
         self.showsNumbers = showsNumbers
         if !self.isJSON {

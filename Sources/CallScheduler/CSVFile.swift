@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CallModel
+import ContactFiles
 import Foundation
 
 /// A CSV file on disk or a pipe, read piece by piece.
@@ -10,8 +11,10 @@ final class CSVFile {
     struct Format: Sendable {
         /// Nil to go by the header.
         var delimiter: UInt8?
-        /// Nil for UTF-8, unless a byte order mark says UTF-16.
+        /// Nil for UTF-8, unless the file's beginning shows UTF-16.
         var encoding: TextDecoder.Encoding?
+        /// Whether the first row names the columns.
+        var hasHeader = true
     }
 
     private static let pieceSize = 1 << 18
@@ -22,17 +25,12 @@ final class CSVFile {
     /// How many bytes have been read.
     private(set) var bytesRead = 0
     private let handle: FileHandle
-    private let format: Format
-    private var decoder: TextDecoder
-    private var reader: CSVReader?
-    /// What has been read while the delimiter was not known.
-    private var beginning: [UInt8] = []
+    private var table: CSVTable
     private var isAtEnd = false
 
     init(path: String, format: Format = Format()) throws {
         self.path = path
-        self.format = format
-        self.decoder = TextDecoder(format.encoding)
+        self.table = CSVTable(delimiter: format.delimiter, encoding: format.encoding, hasHeader: format.hasHeader)
         var isDirectory: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
             throw UsageFault("\(path): there is no such file")
@@ -53,13 +51,14 @@ final class CSVFile {
         guard !self.isAtEnd else { return nil }
         if let piece = try self.handle.read(upToCount: Self.pieceSize), !piece.isEmpty {
             self.bytesRead += piece.count
-            return self.read(try self.decode(piece))
+            do {
+                return try self.table.read([UInt8](piece))
+            } catch {
+                throw UsageFault("\(self.path): \(error)")
+            }
         }
         self.isAtEnd = true
-        let rest = self.decoder.finish()
-        var records = self.read(rest)
-        if let last = self.reader?.finish() { records.append(last) }
-        return records
+        return self.table.finish()
     }
 
     /// Reads all records.
@@ -69,29 +68,5 @@ final class CSVFile {
         while let records = try self.next() {
             for record in records { try await body(record) }
         }
-    }
-
-    private func decode(_ piece: Data) throws -> [UInt8] {
-        do {
-            return try self.decoder.decode([UInt8](piece))
-        } catch {
-            throw UsageFault("\(self.path): \(error)")
-        }
-    }
-
-    private func read(_ text: [UInt8]) -> [CSVReader.Record] {
-        if self.reader != nil { return self.reader?.read(text) ?? [] }
-        self.beginning += text
-        if let delimiter = self.format.delimiter ?? CSVReader.delimiter(in: self.beginning) {
-            self.start(delimiter)
-        } else if self.beginning.count > CSVReader.maximumRecordSize || self.isAtEnd {
-            self.start(CSVReader.delimiter(inWhole: self.beginning))
-        }
-        defer { if self.reader != nil { self.beginning = [] } }
-        return self.reader?.read(self.beginning) ?? []
-    }
-
-    private func start(_ delimiter: UInt8) {
-        self.reader = CSVReader(delimiter: delimiter, encoding: self.decoder.name)
     }
 }

@@ -1,21 +1,37 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
+import ArgumentParser
+import CallModel
 import Foundation
+
+/// For whom a file is written.
+struct SpreadsheetOptions: ParsableArguments {
+    @Flag(
+        help: ArgumentHelp(
+            "Write an apostrophe before each cell that a spreadsheet would run as a formula, +49… among them.",
+            discussion: "For files that people open in a spreadsheet. Imports take the apostrophe off again."
+        )
+    )
+    var forSpreadsheets = false
+}
 
 /// A CSV file that is written record by record and appears under its name only when it is whole.
 final class CSVOutput {
     private let path: String?
     private let handle: FileHandle
+    private let isForSpreadsheets: Bool
 
     /// Writes to standard output, which others read on the way.
-    init() {
+    init(_ options: SpreadsheetOptions) {
         self.path = nil
+        self.isForSpreadsheets = options.forSpreadsheets
         self.handle = .standardOutput
     }
 
-    init(path: String) throws {
+    init(path: String, _ options: SpreadsheetOptions) throws {
         self.path = path
+        self.isForSpreadsheets = options.forSpreadsheets
         guard FileManager.default.createFile(atPath: path + ".part", contents: nil),
             let handle = FileHandle(forWritingAtPath: path + ".part")
         else {
@@ -25,7 +41,8 @@ final class CSVOutput {
     }
 
     func write(_ fields: [String]) throws {
-        let line = fields.map(Self.quoted).joined(separator: ",") + "\n"
+        let cells = self.isForSpreadsheets ? fields.map(SpreadsheetCell.harmless) : fields
+        let line = cells.map(Self.quoted).joined(separator: ",") + "\n"
         try self.handle.write(contentsOf: Data(line.utf8))
     }
 

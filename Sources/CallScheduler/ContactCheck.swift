@@ -20,6 +20,8 @@ struct ContactCheck: Sendable {
         var rejected: [Rejected] = []
         /// Lines whose number is in no range that is known to be assigned.
         var unassigned: [Int] = []
+        /// How many rows name a zone in a way that is not the database's.
+        var renamedZones: [String: Int] = [:]
         var zonesFromFile = 0
         var zonesFromNumber = 0
         var zonesFromCampaign = 0
@@ -28,6 +30,7 @@ struct ContactCheck: Sendable {
             self.contacts.append(other.contacts)
             self.rejected += other.rejected
             self.unassigned += other.unassigned
+            self.renamedZones.merge(other.renamedZones, uniquingKeysWith: +)
             self.zonesFromFile += other.zonesFromFile
             self.zonesFromNumber += other.zonesFromNumber
             self.zonesFromCampaign += other.zonesFromCampaign
@@ -36,8 +39,7 @@ struct ContactCheck: Sendable {
 
     let columns: ContactColumns
     let plan: NumberPlan
-    /// The zones that the database knows.
-    let zones: Set<String>
+    let zones: ZoneNames
     let countryZones: CountryZones
 
     func rows(_ records: ArraySlice<CSVReader.Record>) -> Rows {
@@ -45,7 +47,7 @@ struct ContactCheck: Sendable {
         for record in records {
             do throws(ContactColumns.Fault) {
                 if let fault = record.fault { throw ContactColumns.Fault(reason: fault) }
-                let (contact, isAssigned) = try self.contact(record.fields)
+                let (contact, isAssigned) = try self.contact(record.fields, &rows.renamedZones)
                 if !isAssigned { rows.unassigned.append(record.line) }
                 switch contact.timeZoneSource {
                 case "file": rows.zonesFromFile += 1
@@ -54,14 +56,16 @@ struct ContactCheck: Sendable {
                 }
                 rows.contacts.append(contact)
             } catch {
-                rows.rejected.append(Rows.Rejected(line: record.line, reason: error.reason, fields: record.fields))
+                let reason = record.reject(error.reason)
+                rows.rejected.append(Rows.Rejected(line: record.line, reason: reason, fields: record.fields))
             }
         }
         return rows
     }
 
     private func contact(
-        _ fields: [String]
+        _ fields: [String],
+        _ renamed: inout [String: Int]
     ) throws(ContactColumns.Fault) -> (CallStore.NewContact, isAssigned: Bool) {
         let row = try self.columns.row(fields)
         let number: NumberPlan.Entry
@@ -70,8 +74,11 @@ struct ContactCheck: Sendable {
         } catch {
             throw ContactColumns.Fault(reason: "phone_number \(error.reason)")
         }
-        if let zone = row.timeZone, !self.zones.contains(zone) {
-            throw ContactColumns.Fault(reason: "time_zone '\(zone.prefix(60))' is not an IANA time zone")
+        var zone = row.timeZone
+        if let written = zone {
+            let name = try self.zones.name(written)
+            if name != written { renamed["\(written.prefix(60)) as \(name)", default: 0] += 1 }
+            zone = name
         }
         let region = row.region ?? number.region
         let candidates = region.flatMap { self.countryZones.zones(of: $0) }
@@ -85,8 +92,8 @@ struct ContactCheck: Sendable {
             language: row.language,
             hasPriorConsent: row.hasPriorConsent,
             doNotCall: row.doNotCall,
-            timeZone: row.timeZone ?? candidates,
-            timeZoneSource: row.timeZone != nil ? "file" : candidates != nil ? "number" : nil,
+            timeZone: zone ?? candidates,
+            timeZoneSource: zone != nil ? "file" : candidates != nil ? "number" : nil,
             region: region,
             cell: row.cell
         )

@@ -35,16 +35,18 @@ actor ContactFile {
         self.size = self.file.size
     }
 
-    /// Reads the header.
+    /// Reads the header, unless the options say what the columns are.
     /// - Throws: ``UsageFault`` when it cannot be used.
-    func readHeader(map: [String: String], ignoresOthers: Bool) throws -> ContactColumns {
+    func readHeader(_ options: FileOptions) throws -> ContactColumns {
+        if let columns = try options.named(ContactColumns.init(order:)) { return columns }
+        let map = try options.columns()
         while let records = try self.file.next() {
             guard let header = records.first else { continue }
             let place = "\(self.file.path):\(header.line): "
             if let fault = header.fault { throw UsageFault(place + "the header \(fault)") }
             self.waiting = Array(records.dropFirst())
             do {
-                return try ContactColumns(header: header.fields, map: map, ignoresOthers: ignoresOthers)
+                return try ContactColumns(header: header.fields, map: map, ignoresOthers: options.ignoreOtherColumns)
             } catch {
                 throw UsageFault(place + "\(error)")
             }

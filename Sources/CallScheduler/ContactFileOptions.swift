@@ -14,11 +14,11 @@ struct ContactFileOptions: ParsableArguments {
     @Flag(help: ArgumentHelp("Taken for granted; once, only these were.", visibility: .hidden))
     var allowUnassigned = false
 
+    @OptionGroup var spreadsheets: SpreadsheetOptions
+
     /// What makes a difference to what is imported, for the fingerprint.
     var words: [String] {
-        let file = self.file
-        return [file.delimiter ?? "", file.encoding ?? "", file.country ?? "", "\(file.ignoreOtherColumns)"]
-            + ["\(self.assignedOnly)", file.bare.bareNumbers?.rawValue ?? ""] + file.map
+        ["\(self.assignedOnly)", "\(self.spreadsheets.forSpreadsheets)"] + self.file.words
     }
 
     func plan(_ changes: NumberChanges) throws -> NumberPlan {

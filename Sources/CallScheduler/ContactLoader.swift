@@ -22,6 +22,8 @@ struct ContactLoader {
         /// The first few of those.
         var unassignedLines: [Int] = []
         var rejected = 0
+        /// Zones that are written otherwise in the database, and how often.
+        var renamedZones: [String: Int] = [:]
         var zonesFromFile = 0
         var zonesFromNumber = 0
         var zonesFromCampaign = 0
@@ -35,15 +37,24 @@ struct ContactLoader {
     let store: CallStore
     let file: ContactFile
     let rejectsPath: String
+    let spreadsheets: SpreadsheetOptions
     private var current: CallStore.ContactImport
     private var examples: [String] = []
     private var unassignedLines: [Int] = []
+    private var renamedZones: [String: Int] = [:]
     private var bar: ProgressBar
 
-    init(store: CallStore, file: ContactFile, rejectsPath: String, resuming current: CallStore.ContactImport) {
+    init(
+        store: CallStore,
+        file: ContactFile,
+        rejectsPath: String,
+        _ spreadsheets: SpreadsheetOptions,
+        resuming current: CallStore.ContactImport
+    ) {
         self.store = store
         self.file = file
         self.rejectsPath = rejectsPath
+        self.spreadsheets = spreadsheets
         self.current = current
         self.bar = ProgressBar(total: file.size)
     }
@@ -53,7 +64,11 @@ struct ContactLoader {
         if resumed > 0 {
             Console.note("resuming after line \(resumed): the rows up to there were imported before the interruption")
         }
-        let rejects = try RejectsFile(path: self.rejectsPath, kept: self.current.progress.rejectsBytes)
+        let rejects = try RejectsFile(
+            path: self.rejectsPath,
+            kept: self.current.progress.rejectsBytes,
+            self.spreadsheets
+        )
         defer { self.bar.clear() }
         try await self.copyChunks(rejects)
         let rejectsFile = try rejects.close()
@@ -72,6 +87,7 @@ struct ContactLoader {
             unassigned: progress.unassigned,
             unassignedLines: self.unassignedLines,
             rejected: progress.rejected,
+            renamedZones: self.renamedZones,
             zonesFromFile: progress.zonesFromFile,
             zonesFromNumber: progress.zonesFromNumber,
             zonesFromCampaign: progress.zonesFromCampaign,
@@ -108,6 +124,7 @@ struct ContactLoader {
         progress.rejected += chunk.rows.rejected.count
         progress.unassigned += chunk.rows.unassigned.count
         self.unassignedLines += chunk.rows.unassigned.prefix(Self.exampleLimit - self.unassignedLines.count)
+        self.renamedZones.merge(chunk.rows.renamedZones, uniquingKeysWith: +)
         progress.zonesFromFile += chunk.rows.zonesFromFile
         progress.zonesFromNumber += chunk.rows.zonesFromNumber
         progress.zonesFromCampaign += chunk.rows.zonesFromCampaign

@@ -33,8 +33,9 @@ struct ContactsCommand: ParsableCommand {
         @Option(help: "Where rejected rows go; FILE.rejects.csv unless told, rejects.csv for a pipe.") var rejects:
             String?
 
+        private static let exampleLimit = 20
+
         func run() async throws {
-            let map = try self.options.file.columns()
             let file = try ContactFile(path: self.file, format: try self.options.file.format())
             let rejectsPath = self.rejects ?? (file.size == nil ? "rejects.csv" : self.file + ".rejects.csv")
             let fingerprint = try file.size.map { size in
@@ -49,13 +50,12 @@ struct ContactsCommand: ParsableCommand {
                     throw UsageFault("campaign '\(self.campaign)' is \(campaign.status.rawValue): it takes no contacts")
                 }
                 let plan = try self.options.plan(try await NumbersCommand.changes(store))
-                let ignoresOthers = self.options.file.ignoreOtherColumns
-                let columns = try await file.readHeader(map: map, ignoresOthers: ignoresOthers)
+                let columns = try await file.readHeader(self.options.file)
                 let zones = try await store.timeZones()
                 let check = ContactCheck(
                     columns: columns,
                     plan: plan,
-                    zones: zones,
+                    zones: ZoneNames(known: zones),
                     countryZones: try Self.countryZones(known: zones)
                 )
                 let current = try await store.beginImport(
@@ -66,8 +66,17 @@ struct ContactsCommand: ParsableCommand {
                     key: key
                 )
                 await file.begin(check, after: current.progress.linesDone)
-                var loader = ContactLoader(store: store, file: file, rejectsPath: rejectsPath, resuming: current)
-                return try await loader.load()
+                let spreadsheets = self.options.spreadsheets
+                var loader = ContactLoader(
+                    store: store,
+                    file: file,
+                    rejectsPath: rejectsPath,
+                    spreadsheets,
+                    resuming: current
+                )
+                let summary = try await loader.load()
+                for words in try await store.databaseLacks().words { Console.note(words) }
+                return summary
             }
             try self.print(summary)
         }
@@ -113,6 +122,9 @@ struct ContactsCommand: ParsableCommand {
                 "time zone \(summary.zonesFromFile) from the file, \(summary.zonesFromNumber) from number or region, "
                     + "\(summary.zonesFromCampaign) the campaign's, for want of a country"
             )
+            for (names, rows) in summary.renamedZones.sorted(by: { $0.value > $1.value }).prefix(Self.exampleLimit) {
+                Console.line("          \(names), in \(rows) row(s)")
+            }
             if let rejects = summary.rejectsFile { Console.line("rejected rows are in \(rejects)") }
         }
     }

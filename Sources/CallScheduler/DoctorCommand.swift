@@ -78,7 +78,14 @@ struct DoctorCommand: AsyncParsableCommand {
         do {
             try await store.ping()
             findings.append(Finding(check: "database", ok: true, finding: configuration.redactedDescription))
-            findings.append(Self.finding(try await store.schemaState()))
+            let schema = try await store.schemaState()
+            findings.append(Self.finding(schema))
+            if case .current = schema {
+                findings += ((try? await store.databaseLacks())?.words ?? []).map { words in
+                    let parts = words.split(separator: ": ", maxSplits: 1).map(String.init)
+                    return Finding(check: "database", ok: false, finding: parts[0], advice: parts.last)
+                }
+            }
             for (trunk, reason) in (try? await store.pausedTrunks()) ?? [] {
                 findings.append(
                     Finding(

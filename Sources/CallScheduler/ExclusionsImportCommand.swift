@@ -52,7 +52,7 @@ extension ExclusionsCommand {
         private func read(_ changes: NumberChanges) async throws -> [String?: [TypedNumber]] {
             let plan = try NumberOptions.plan(self.options.country, self.options.bare, changes)
             let map = try self.options.columns()
-            var columns: ExclusionColumns?
+            var columns = try self.options.named(ExclusionColumns.init(order:))
             var lists: [String?: [TypedNumber]] = [:]
             var faults: [String] = []
             try await CSVFile(path: self.file, format: try self.options.format()).forEach { record in
@@ -71,7 +71,7 @@ extension ExclusionsCommand {
                 } catch let fault as RowFault {
                     let place = "\(self.file):\(record.line): "
                     guard columns != nil else { throw UsageFault(place + fault.reason) }
-                    faults.append(place + fault.reason)
+                    faults.append(place + record.reject(fault.reason))
                 }
             }
             guard columns != nil else {

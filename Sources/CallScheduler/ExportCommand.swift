@@ -12,7 +12,8 @@ extension CampaignCommand {
             abstract: "Write a campaign's contacts or attempts as CSV.",
             discussion: """
                 A file appears only when it is whole; - is standard output. Times are in UTC, and disposition is the \
-                AAPOR code.
+                AAPOR code. A cell with an external id such as =1+1 is a formula to a spreadsheet: --for-spreadsheets \
+                makes it text.
                 Contacts: \(CallStore.Export.contacts.columns.joined(separator: ", ")).
                 Attempts: \(CallStore.Export.attempts.columns.joined(separator: ", ")).
                 """
@@ -22,6 +23,7 @@ extension CampaignCommand {
         @Option(help: ArgumentHelp("Where the contacts go.", valueName: "FILE|-")) var contacts: String?
         @Option(help: ArgumentHelp("Where the attempts go.", valueName: "FILE|-")) var attempts: String?
         @Flag(help: "Leave only the last two digits of phone numbers.") var maskNumbers = false
+        @OptionGroup var spreadsheets: SpreadsheetOptions
 
         func validate() throws {
             guard self.contacts != nil || self.attempts != nil else {
@@ -49,7 +51,7 @@ extension CampaignCommand {
             to path: String,
             _ store: CallStore
         ) async throws -> Int {
-            let output = path == "-" ? CSVOutput() : try CSVOutput(path: path)
+            let output = path == "-" ? CSVOutput(self.spreadsheets) : try CSVOutput(path: path, self.spreadsheets)
             let number = self.maskNumbers ? export.columns.firstIndex(of: "phone_number") : nil
             var count = 0
             do {

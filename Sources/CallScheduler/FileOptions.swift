@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import CallModel
+import PhoneNumbers
 
 /// How a file of numbers is to be read.
 struct FileOptions: ParsableArguments {
@@ -16,7 +17,7 @@ struct FileOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "utf-8, utf-16, windows-1252 or latin-1; unless told, UTF-8, or UTF-16 by its byte order mark.",
+            "utf-8, utf-16, utf-16le, utf-16be, windows-1252 or latin-1; unless told, UTF-8, or UTF-16 if it shows.",
             valueName: "name"
         )
     )
@@ -24,6 +25,16 @@ struct FileOptions: ParsableArguments {
 
     @Option(help: ArgumentHelp("Which column of the file is which of ours; repeatable.", valueName: "ours=theirs"))
     var map: [String] = []
+
+    @Option(
+        name: .customLong("columns"),
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "For a file without a header: what its columns are, in their order; - leaves one out.",
+            valueName: "name,-,…"
+        )
+    )
+    var order: String?
 
     @Flag(help: "Leave out columns that are not understood.")
     var ignoreOtherColumns = false
@@ -34,7 +45,7 @@ struct FileOptions: ParsableArguments {
     @OptionGroup var bare: BareNumberOptions
 
     func format() throws -> CSVFile.Format {
-        var format = CSVFile.Format()
+        var format = CSVFile.Format(hasHeader: self.order == nil)
         switch self.delimiter {
         case nil: break
         case "tab", "\\t": format.delimiter = UInt8(ascii: "\t")
@@ -46,11 +57,30 @@ struct FileOptions: ParsableArguments {
         }
         if let name = self.encoding {
             guard let encoding = TextDecoder.Encoding(name: name) else {
-                throw UsageFault("--encoding: '\(name)' is none of utf-8, utf-16, windows-1252 and latin-1")
+                throw UsageFault(
+                    "--encoding: '\(name)' is none of utf-8, utf-16, utf-16le, utf-16be, windows-1252 and latin-1"
+                )
             }
             format.encoding = encoding
         }
         return format
+    }
+
+    /// What makes a difference to what is read.
+    var words: [String] {
+        [self.delimiter ?? "", self.encoding ?? "", self.country ?? "", "\(self.ignoreOtherColumns)", self.order ?? ""]
+            + [self.bare.bareNumbers?.rawValue ?? ""] + self.map
+    }
+
+    /// The columns that the options name; nil when the file's header does.
+    func named<Columns>(_ make: ([String]) throws(RowFault) -> Columns) throws -> Columns? {
+        guard let order = self.order else { return nil }
+        guard self.map.isEmpty else { throw UsageFault("--columns and --map cannot go together") }
+        do {
+            return try make(order.split(separator: ",", omittingEmptySubsequences: false).map(String.init))
+        } catch {
+            throw UsageFault(error.reason)
+        }
     }
 
     func columns() throws -> [String: String] {

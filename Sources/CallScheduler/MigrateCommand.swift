@@ -13,9 +13,11 @@ struct MigrateCommand: AsyncParsableCommand {
 
     func run() async throws {
         let applied = try await self.common.withStore { store in
-            try await store.migrate { event in
+            let applied = try await store.migrate { event in
                 if case .applied = event { Console.line("\(event)") } else { Console.note("\(event)") }
             }
+            for words in try await store.databaseLacks().words { Console.note(words) }
+            return applied
         }
         if applied.isEmpty { Console.line("the schema is up to date") }
     }

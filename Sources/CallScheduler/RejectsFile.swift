@@ -1,6 +1,7 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
+import CallModel
 import Foundation
 
 /// The rows that an import could not use: written as FILE.part, which becomes FILE when the import is done.
@@ -8,6 +9,7 @@ final class RejectsFile {
     let path: String
     /// How long the file is, with what is about to be written.
     private(set) var size: Int
+    private let isForSpreadsheets: Bool
     private var handle: FileHandle?
     private var buffer: [UInt8] = []
 
@@ -16,9 +18,11 @@ final class RejectsFile {
     /// - Parameters:
     ///   - path: Where it will be.
     ///   - kept: How much of an interrupted import's file is to be kept, in bytes.
+    ///   - options: For whom it is written.
     /// - Throws: ``UsageFault`` when it cannot be opened.
-    init(path: String, kept: Int) throws {
+    init(path: String, kept: Int, _ options: SpreadsheetOptions) throws {
         self.path = path
+        self.isForSpreadsheets = options.forSpreadsheets
         self.size = kept
         guard kept > 0 else { return }
         // The import was interrupted between giving the file its name and saying so.
@@ -64,7 +68,8 @@ final class RejectsFile {
     }
 
     private func append(_ fields: [String]) {
-        let line = Array((fields.map(Self.quoted).joined(separator: ",") + "\n").utf8)
+        let cells = self.isForSpreadsheets ? fields.map(SpreadsheetCell.harmless) : fields
+        let line = Array((cells.map(Self.quoted).joined(separator: ",") + "\n").utf8)
         self.buffer += line
         self.size += line.count
     }

@@ -75,12 +75,6 @@ extension CallStore {
         }
     }
 
-    /// The zone names that the database knows.
-    /// - Throws: `PostgresError`.
-    public func timeZones() async throws -> Set<String> {
-        Set(try await self.client.execute(Self.selectTimeZones).map { try $0.decode(String.self, at: 0) })
-    }
-
     /// Adds contacts to a campaign in one transaction. A number that the campaign has already is left as it is, but for what
     /// is stricter: do-not-call, and consent that is not given.
     /// - Parameters:
@@ -135,11 +129,6 @@ extension CallStore {
         count.withdrawn += try stricter?.decode(Int.self, at: 1) ?? 0
         return count
     }
-
-    private static let selectTimeZones = PostgresStatement(
-        name: "select_time_zones",
-        "select name from pg_timezone_names where name not like 'posix/%' and name not like 'right/%'"
-    )
 
     private static let createStaging = PostgresStatement(
         """

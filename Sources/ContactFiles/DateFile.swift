@@ -23,20 +23,14 @@ public struct DateFile: Sendable, Equatable {
     /// How many years ahead of today events that repeat are written out.
     public static let yearsAhead = 3
 
-    /// Reads a file: UTF-8, or UTF-16 with a byte order mark. Whether it is a calendar shows in its first line.
+    /// Reads a file, in any encoding of ``CSVTable``, or Windows-1252. Whether it is a calendar shows in its first line.
     /// - Parameters:
     ///   - bytes: The file's content.
     ///   - today: The day from which events that repeat are written out for ``yearsAhead`` years, `YYYY-MM-DD`.
     /// - Throws: ``Fault`` with the line at fault; a file is taken whole or not at all.
     public init(_ bytes: [UInt8], today: String) throws(Fault) {
-        var decoder = TextDecoder(nil)
-        var text: [UInt8]
-        do {
-            text = try decoder.decode(bytes)
-        } catch {
-            throw Fault(line: 1, reason: error.description)
-        }
-        text += decoder.finish()
+        var text = try Self.text(bytes, nil)
+        if String(validating: text, as: UTF8.self) == nil { text = try Self.text(bytes, .windows1252) }
         if text.starts(with: [0xEF, 0xBB, 0xBF]) { text.removeFirst(3) }
         let lines = String(decoding: text, as: UTF8.self)
             .split(separator: /\r\n|\n|\r/, omittingEmptySubsequences: false)
@@ -47,18 +41,36 @@ public struct DateFile: Sendable, Equatable {
             try calendar.read(lines)
             (self.dates, self.repeatsUntil) = (calendar.dates.sorted(), calendar.repeatsUntil)
         } else {
-            (self.dates, self.repeatsUntil) = (try Self.table(lines).sorted(), nil)
+            (self.dates, self.repeatsUntil) = (try Self.table(text).sorted(), nil)
         }
     }
 
-    private static func table(_ lines: [String]) throws(Fault) -> Set<String> {
+    private static func text(_ bytes: [UInt8], _ encoding: TextDecoder.Encoding?) throws(Fault) -> [UInt8] {
+        var decoder = TextDecoder(encoding)
+        do {
+            return try decoder.decode(bytes) + decoder.finish()
+        } catch {
+            throw Fault(line: 1, reason: error.description)
+        }
+    }
+
+    private static let headers: Set<String> = ["date", "datum", "data", "fecha", "day", "tag", "dtstart"]
+
+    private static func table(_ text: [UInt8]) throws(Fault) -> Set<String> {
+        var table = CSVTable(encoding: .utf8)
+        let records: [CSVReader.Record]
+        do {
+            records = try table.read(text) + table.finish()
+        } catch {
+            throw Fault(line: 1, reason: error.description)
+        }
         var dates: Set<String> = []
-        for (index, line) in lines.enumerated() {
-            let first = line.split(separator: /[,;\t]/, omittingEmptySubsequences: false).first ?? ""
-            let word = String(first.filter { !" \"".contains($0) })
-            if word.isEmpty || index == 0 && word.lowercased() == "date" { continue }
+        for (index, record) in records.enumerated() {
+            if let fault = record.fault { throw Fault(line: record.line, reason: record.reject(fault)) }
+            let word = String(record.fields[0].filter { !$0.isWhitespace })
+            if index == 0, Self.headers.contains(word.lowercased()) { continue }
             guard let date = BlockedDates.date(word) else {
-                throw Fault(line: index + 1, reason: "the first column holds no date like 2026-12-25")
+                throw Fault(line: record.line, reason: "the first column holds no date like 2026-12-25")
             }
             dates.insert(date)
         }

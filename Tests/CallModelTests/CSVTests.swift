@@ -13,7 +13,7 @@ struct CSVTests {
         for start in stride(from: 0, to: bytes.count, by: size) {
             records += reader.read(bytes[start..<min(start + size, bytes.count)])
         }
-        if let last = reader.finish() { records.append(last) }
+        while let last = reader.finish() { records.append(last) }
         return records
     }
 
@@ -83,7 +83,13 @@ struct CSVTests {
             (["Telefon", "Alter"], ["phone_number": "Telefon"], true, nil),
             (["Telefon", "Alter"], ["phone_number": "Telefon"], false, "--map 'COLUMN=Alter'"),
             (["Telefon"], [:], false, "--map 'phone_number=Telefon'"),
-            (["Telefon"], [:], true, "--map 'phone_number=Telefon'"),
+            (["Telefon"], [:], true, "--map 'phone_number=Telefon'"), (["Telefon", "", " "], [:], false, "--map"),
+            (["Telefon", "", ""], ["phone_number": "Telefon"], false, nil),
+            (["+493023125001", "Anna"], [:], false, "does not look like the names"),
+            (["Anna", "a@b.c"], [:], true, "does not look like the names"),
+            (["phone_number", "+493023125001"], [:], false, "unknown column (number 2)"),
+            (["Anna", "Berlin"], ["phone_number": "Telefon"], false, "it has 2 column(s)"),
+            (["phone_number\0"], [:], false, "zero bytes"),
             (["Telefon"], ["phone_number": "Handy"], false, "has no column 'Handy'; it has Telefon"),
             (["Telefon"], ["phone": "Telefon"], false, "no column 'phone'"),
             (["Telefon", "phone_number"], ["phone_number": "Telefon"], false, "twice"),
@@ -93,9 +99,33 @@ struct CSVTests {
         do {
             let columns = try ContactColumns(header: header, map: map, ignoresOthers: ignoresOthers)
             #expect(fault == nil)
-            #expect(try columns.row(["030"] + header.dropFirst().map { _ in "a@b.c" }).phoneNumber == "030")
+            let others = header.dropFirst().map { $0.isEmpty ? "" : "a@b.c" }
+            #expect(try columns.row(["030"] + others).phoneNumber == "030")
         } catch {
             #expect(fault.map { error.reason.contains($0) } == true, "\(error.reason)")
+            for data in ["4930", "Anna", "a@b"] { #expect(!error.reason.contains(data), "\(error.reason)") }
+        }
+    }
+
+    @Test("cells that spreadsheets add are empty, or their row is at fault")
+    func padding() throws {
+        let columns = try ContactColumns(header: ["phone_number", "", "language", "", ""])
+        for fields in [["+49", "", "de", "", "", "", ""], ["+49", "", "de"], ["+49", " ", "de", "\0", ""]] {
+            #expect(try columns.row(fields).language == "de")
+        }
+        #expect(try columns.row(["+49"]).language == nil)
+        for fields in [["+49", "x", "de"], ["+49", "", "de", "", "", "x"]] {
+            #expect(throws: ContactColumns.Fault.self) { try columns.row(fields) }
+        }
+    }
+
+    @Test("a file without a header is read in the order that is told")
+    func order() throws {
+        let columns = try ContactColumns(order: ["-", "Phone_Number", "language"])
+        let row = try columns.row(["x", "+49", "de"])
+        #expect(row.phoneNumber == "+49" && row.language == "de")
+        for order in [["language"], ["phone_number", "phone_number"], ["phone_number", "Name"]] {
+            #expect(throws: ContactColumns.Fault.self) { try ContactColumns(order: order) }
         }
     }
 
@@ -116,7 +146,8 @@ struct CSVTests {
         #expect(bare.externalID == nil)
         #expect(bare.timeZone == nil)
         for (fields, reason) in [
-            (["7"], "fields"), (["", "x", "nobody", "", "", "", "", "", ""], "email"),
+            (["", "x", "", "", "", "", "", "", "", "more"], "fields"),
+            (["", "x", "nobody", "", "", "", "", "", ""], "email"),
             (["", "x", "", "", "maybe", "", "", "", ""], "has_prior_consent"),
             (["", "x", "", "", "", "\0", "", "", ""], "do_not_call"),
             (["", "x", "", "", "", "", "", "Germany", ""], "region"),

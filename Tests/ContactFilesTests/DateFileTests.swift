@@ -24,6 +24,10 @@ struct DateFileTests {
             ("date,name\r\n2026-12-25,\"Christmas, first day\"\r\n\r\n", ["2026-12-25"]),
             ("\u{FEFF}date;name\r2026-12-25;Christmas\r", ["2026-12-25"]),
             (
+                "sep=;\r\n\"Datum\";\"Name\"\r\n\"2026-12-25\";\"a\nb\"\r\n;\r\n2026-12-26\r\n",
+                ["2026-12-25", "2026-12-26"]
+            ),
+            (
                 "\u{FEFF}BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20261231\r\nDTEND;VALUE=DATE:20270102\r\n"
                     + "SUMMARY:New\r\n  Year\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n",
                 ["2026-12-31", "2027-01-01"]

@@ -161,7 +161,7 @@ struct FuzzTests {
         var reader = CSVReader()
         var records: [CSVReader.Record] = []
         for piece in pieces { records += reader.read(piece) }
-        if let last = reader.finish() { records.append(last) }
+        while let last = reader.finish() { records.append(last) }
         return records
     }
 }

@@ -29,7 +29,7 @@ struct ExportCommandTests {
     private static func records(_ text: String) -> [[String]] {
         var reader = CSVReader()
         var records = reader.read(Data(text.utf8)).map(\.fields)
-        if let last = reader.finish() { records.append(last.fields) }
+        while let last = reader.finish() { records.append(last.fields) }
         return records
     }
 
@@ -51,6 +51,57 @@ struct ExportCommandTests {
             )
             #expect(Self.records(masked.output)[4][2] == "+***03")
             #expect(!masked.output.contains("+1999"))
+        }
+    }
+
+    @Test("cells that a spreadsheet would run are text on request, and come back as they were")
+    func spreadsheets() async throws {
+        let ids = [
+            "=1+1", "+x", "-x", "@x", "'=x", "''=x", "'plain", "a=b", "x", "＝x", "=cmd|' /C calc'!A0", "-1", "'",
+        ]
+        try await Scratch.run { scratch in
+            let campaign = try await scratch.store.createCampaign(CampaignSettings(name: "c", timeZone: "UTC"))
+            _ = try await scratch.store.createCampaign(CampaignSettings(name: "again", timeZone: "UTC"))
+            let contacts = try ids.enumerated().map { index, id in
+                CallStore.NewContact(
+                    externalID: id,
+                    phoneNumber: try Fixtures.number(index),
+                    email: "=1@example.org",
+                    language: nil,
+                    hasPriorConsent: true,
+                    doNotCall: false,
+                    timeZone: "Europe/Berlin"
+                )
+            }
+            _ = try await scratch.store.addContacts(contacts, campaign: campaign)
+            let environment = ["DATABASE_URL": scratch.databaseURL]
+            let export = ["campaign", "export", "c", "--contacts"]
+            let path = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString + ".csv").path
+            defer { try? FileManager.default.removeItem(atPath: path) }
+            let plain = try await Product.run(export + ["-"], environment)
+            let safe = try await Product.run(export + [path, "--for-spreadsheets"], environment)
+            #expect(safe.exitCode == 0, "\(safe.errors)")
+            let written = Self.records(try String(contentsOfFile: path, encoding: .utf8))
+            let starters: Set<Character> = ["=", "+", "-", "@", "\t", "\r", "＝"]
+            #expect(!written.joined().contains { $0.first.map(starters.contains) == true })
+            #expect(Self.records(plain.output).map { $0.map(SpreadsheetCell.harmless) } == written)
+            #expect(Self.records(plain.output) == written.map { $0.map(SpreadsheetCell.original) })
+            let load = ["contacts", "import", path, "--campaign", "again", "--ignore-other-columns"]
+            let loaded = try await Product.run(load, environment)
+            #expect(loaded.output.contains("added     \(ids.count)"), "\(loaded.output)\(loaded.errors)")
+            let different = try await scratch.value(
+                """
+                select count(*) from contacts a join contacts b on a.phone_number = b.phone_number and a.id < b.id
+                where a.external_contact_id is distinct from b.external_contact_id
+                """,
+                as: Int.self
+            )
+            #expect(different == 0)
+            let evidence = try await Product.run(
+                ["audit", "--from", "2026-01-01", "--evidence", path, "--for-spreadsheets"],
+                environment
+            )
+            #expect(evidence.exitCode == 0, "\(evidence.errors)")
         }
     }
 
