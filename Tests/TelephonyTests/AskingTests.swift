@@ -64,20 +64,18 @@ struct AskingTests {
         ]
     )
     func failures(reaction: StubProvider.Reaction, expected: TelephonyError.Code) async throws {
-        try await StubProvider.run(script: { _ in reaction }) { stub in
-            try await Fixture.withProvider(baseURL: stub.url, requestTimeout: reaction.patience) { provider in
-                let byID = await #expect(throws: TelephonyError.self) { try await provider.call(id: Fixture.callSID) }
-                #expect(byID?.code == expected)
-                let credentials = await #expect(throws: TelephonyError.self) { try await provider.checkCredentials() }
-                if case .answer(200, _, _) = reaction {
-                    #expect(credentials?.code == .misconfigured(.trunk))
-                } else {
-                    #expect(credentials?.code == expected)
-                }
-                let query = try Fixture.query(acceptedAfter: Date())
-                let found = await #expect(throws: TelephonyError.self) { try await provider.findCalls(query) }
-                #expect(found?.code == expected)
+        try await Fixture.withFailing(reaction) { _, provider, failure in
+            let byID = try await failure { _ = try await provider.call(id: Fixture.callSID) }
+            #expect(byID?.code == expected)
+            let credentials = try await failure { try await provider.checkCredentials() }
+            if case .answer(200, _, _) = reaction {
+                #expect(credentials?.code == .misconfigured(.trunk))
+            } else {
+                #expect(credentials?.code == expected)
             }
+            let query = try Fixture.query(acceptedAfter: Date())
+            let found = try await failure { _ = try await provider.findCalls(query) }
+            #expect(found?.code == expected)
         }
     }
 

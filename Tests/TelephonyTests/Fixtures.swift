@@ -5,6 +5,8 @@ import AsyncHTTPClient
 import CallModel
 import Foundation
 import Logging
+import NIOCore
+import TestBasics
 import Testing
 
 @testable import Telephony
@@ -77,12 +79,13 @@ enum Fixture {
         baseURL: String,
         callbackBaseURL: String = "https://calls.example.org",
         requestTimeout: Duration = .seconds(120),
+        connectTimeout: Duration = .seconds(10),
+        clock: TestClock? = nil,
         _ body: (TwilioProvider) async throws -> Result
     ) async throws -> Result {
-        let client = HTTPClient(
-            eventLoopGroupProvider: .singleton,
-            configuration: TwilioProvider.makeHTTPClientConfiguration()
-        )
+        var clientConfiguration = TwilioProvider.makeHTTPClientConfiguration()
+        clientConfiguration.timeout.connect = TimeAmount(connectTimeout)
+        let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: clientConfiguration)
         let provider = TwilioProvider(
             configuration: try Self.configuration(
                 baseURL: baseURL,
@@ -90,7 +93,10 @@ enum Fixture {
                 requestTimeout: requestTimeout
             ),
             httpClient: client,
-            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
+            clock: clock.map { clock in
+                TransportClock(now: { clock.now }, sleep: { try await clock.sleep(until: $0) })
+            } ?? .continuous
         )
         let result: Result
         do {
@@ -104,16 +110,37 @@ enum Fixture {
     }
 
     /// The error of placing a call at a provider that reacts like this.
-    static func failureOfPlacing(
+    static func failureOfPlacing(_ reaction: StubProvider.Reaction) async throws -> TelephonyError {
+        try await Self.withFailing(reaction) { stub, provider, failure in
+            let request = try Self.callRequest()
+            let error = try await failure { _ = try await provider.place(request) }
+            #expect(stub.requests.count == 1, "the provider must be asked exactly once")
+            return try #require(error)
+        }
+    }
+
+    /// A provider that reacts like this, and what gives the error of asking it something. Where no answer comes the time
+    /// for it passes at once, when the request has arrived.
+    static func withFailing<Result: Sendable>(
         _ reaction: StubProvider.Reaction,
-        requestTimeout: Duration = .seconds(120)
-    ) async throws -> TelephonyError {
-        try await StubProvider.run(script: { _ in reaction }) { stub in
-            try await Self.withProvider(baseURL: stub.url, requestTimeout: requestTimeout) { provider in
-                let request = try Self.callRequest()
-                let error = await #expect(throws: TelephonyError.self) { try await provider.place(request) }
-                #expect(stub.requests.count == 1, "the provider must be asked exactly once")
-                return try #require(error)
+        _ body: (
+            _ stub: StubProvider, _ provider: TwilioProvider,
+            _ failure: (_ ask: @escaping @Sendable () async throws -> Void) async throws -> TelephonyError?
+        ) async throws -> Result
+    ) async throws -> Result {
+        let clock = TestClock()
+        let timeout = Duration.seconds(120)
+        return try await StubProvider.run(script: { _ in reaction }) { stub in
+            try await Self.withProvider(baseURL: stub.url, requestTimeout: timeout, clock: clock) { provider in
+                try await body(stub, provider) { ask in
+                    let before = stub.requests.count
+                    let asking = Task { try await ask() }
+                    if reaction.isWithoutEnd {
+                        try await eventually("the request arrives") { stub.requests.count > before }
+                        clock.advance(by: timeout)
+                    }
+                    return await #expect(throws: TelephonyError.self) { try await asking.value }
+                }
             }
         }
     }

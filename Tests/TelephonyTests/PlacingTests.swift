@@ -207,7 +207,7 @@ struct PlacingTests {
         arguments: [StubProvider.Reaction.silence, .headOnly(201), .headOnly(400), .close, .reset]
     )
     func readAndLost(reaction: StubProvider.Reaction) async throws {
-        let error = try await Fixture.failureOfPlacing(reaction, requestTimeout: reaction.patience)
+        let error = try await Fixture.failureOfPlacing(reaction)
         #expect(error.code == .unknown)
     }
 

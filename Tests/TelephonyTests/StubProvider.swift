@@ -43,11 +43,11 @@ final class StubProvider: Sendable {
         /// Resets the connection.
         case reset
 
-        /// How long to wait for the answer: short only where none comes.
-        var patience: Duration {
+        /// Whether nothing but the asker's time ends the wait for the answer.
+        var isWithoutEnd: Bool {
             switch self {
-            case .silence, .headOnly: .seconds(2)
-            default: .seconds(120)
+            case .silence, .headOnly: true
+            default: false
             }
         }
 

@@ -30,13 +30,18 @@ public struct TwilioProvider: TelephonyProvider {
     ///   - httpClient: A client made with ``makeHTTPClientConfiguration()``; the caller shuts it down.
     ///   - logger: Gets one debug line per answer.
     public init(configuration: TwilioConfiguration, httpClient: HTTPClient, logger: Logger) {
+        self.init(configuration: configuration, httpClient: httpClient, logger: logger, clock: .continuous)
+    }
+
+    init(configuration: TwilioConfiguration, httpClient: HTTPClient, logger: Logger, clock: TransportClock) {
         self.configuration = configuration
         self.logger = logger
         self.transport = TwilioTransport(
             client: httpClient,
             baseURL: configuration.baseURL,
             authorization: configuration.authorization,
-            timeout: configuration.requestTimeout
+            timeout: configuration.requestTimeout,
+            clock: clock
         )
     }
 

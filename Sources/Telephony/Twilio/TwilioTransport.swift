@@ -22,6 +22,7 @@ struct TwilioTransport: Sendable {
     let baseURL: String
     let authorization: String
     let timeout: Duration
+    let clock: TransportClock
 
     /// A list page of the largest size stays well below this.
     private static let largestAnswer = 4 << 20
@@ -31,7 +32,7 @@ struct TwilioTransport: Sendable {
         _ request: TwilioRequest,
         leaveBefore deadline: ContinuousClock.Instant? = nil
     ) async throws(Failure) -> TwilioAnswer {
-        let witness = BodyWitness(FormFields.encode(request.form), deadline: deadline)
+        let witness = BodyWitness(FormFields.encode(request.form), deadline: deadline, now: self.clock.now)
         var message = HTTPClientRequest(url: self.baseURL + request.target)
         message.method = .init(rawValue: request.operation.method)
         message.headers.add(name: "Authorization", value: self.authorization)
@@ -55,7 +56,8 @@ struct TwilioTransport: Sendable {
     private func exchange(_ message: HTTPClientRequest, witness: BodyWitness) async throws -> TwilioAnswer {
         let client = self.client
         let timeout = self.timeout
-        let end = ContinuousClock.now + timeout
+        let clock = self.clock
+        let end = clock.now() + timeout
         return try await withThrowingTaskGroup(of: TwilioAnswer.self) { group in
             group.addTask {
                 let response = try await client.execute(message, timeout: TimeAmount(timeout))
@@ -68,10 +70,10 @@ struct TwilioTransport: Sendable {
             }
             group.addTask {
                 if let deadline = witness.deadline, deadline < end {
-                    try await Task.sleep(until: deadline)
+                    try await clock.sleep(deadline)
                     if await witness.giveUp() { throw TooLate() }
                 }
-                try await Task.sleep(until: end)
+                try await clock.sleep(end)
                 throw HTTPClientError.deadlineExceeded
             }
             defer { group.cancelAll() }
@@ -99,10 +101,16 @@ actor BodyWitness {
     nonisolated let length: Int
     nonisolated let deadline: ContinuousClock.Instant?
     private let body: ByteBuffer
+    private let now: @Sendable () -> ContinuousClock.Instant
     private(set) var wasTaken = false
     private(set) var isLate = false
 
-    init(_ body: String, deadline: ContinuousClock.Instant? = nil) {
+    init(
+        _ body: String,
+        deadline: ContinuousClock.Instant?,
+        now: @escaping @Sendable () -> ContinuousClock.Instant
+    ) {
+        self.now = now
         self.body = ByteBuffer(string: body)
         self.length = body.utf8.count
         self.deadline = deadline
@@ -111,7 +119,7 @@ actor BodyWitness {
     /// - Throws: ``Late`` past the deadline; the client then gives the connection up.
     func take() throws -> ByteBuffer? {
         guard !self.wasTaken else { return nil }
-        if let deadline = self.deadline, ContinuousClock.now >= deadline { self.isLate = true }
+        if let deadline = self.deadline, self.now() >= deadline { self.isLate = true }
         guard !self.isLate else { throw Late() }
         self.wasTaken = true
         return self.body
