@@ -16,6 +16,7 @@ public final class AMQPConnection: Sendable {
     let shared: ConnectionState
     let inbox = Commands(refuse: Command.refuse)
     let logger: Logger
+    private let now: @Sendable () -> ContinuousClock.Instant
     private let isStarted = NIOLockedValueBox(false)
 
     /// Creates a connection; it is made at first use.
@@ -23,7 +24,21 @@ public final class AMQPConnection: Sendable {
     ///   - configuration: Where the broker is.
     ///   - topology: Declared on every connect, and again whenever something of it is found missing.
     ///   - logger: Where it logs, at most at warning level.
-    public init(configuration: AMQPConfiguration, topology: AMQPTopology = AMQPTopology(), logger: Logger) {
+    public convenience init(
+        configuration: AMQPConfiguration,
+        topology: AMQPTopology = AMQPTopology(),
+        logger: Logger
+    ) {
+        self.init(configuration: configuration, topology: topology, logger: logger, now: { .now })
+    }
+
+    init(
+        configuration: AMQPConfiguration,
+        topology: AMQPTopology = AMQPTopology(),
+        logger: Logger,
+        now: @escaping @Sendable () -> ContinuousClock.Instant
+    ) {
+        self.now = now
         self.configuration = configuration
         self.shared = ConnectionState(topology: topology)
         self.logger = logger
@@ -191,8 +206,9 @@ public final class AMQPConnection: Sendable {
         let shared = self.shared
         let inbox = self.inbox
         let logger = self.logger
+        let now = self.now
         OwningThread.start("amqp") {
-            ConnectionThread(configuration: configuration, shared: shared, inbox: inbox, logger: logger).run()
+            ConnectionThread(configuration: configuration, shared: shared, inbox: inbox, logger: logger, now: now).run()
         }
     }
 }

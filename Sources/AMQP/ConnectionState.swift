@@ -107,6 +107,9 @@ final class ConnectionState: Sendable {
         }
     }
 
+    /// How many wait for the connection.
+    var waitingCount: Int { self.state.withLockedValue { $0.readyWaiters.count } }
+
     func closed() {
         let (ready, close) = self.state.withLockedValue { state -> ([Answer<Void>], [Answer<Void>]) in
             state.phase = .closed

@@ -19,10 +19,19 @@ final class ConnectionThread {
     private var held: Deque<Call> = []
     private var isClosing = false
     private var backoff: Backoff
+    /// The time by which it rests between attempts to connect.
+    private let now: @Sendable () -> ContinuousClock.Instant
     /// Any at first, so that many clients spread over a cluster; then the next whenever one fails.
     private var turn: Int
 
-    init(configuration: AMQPConfiguration, shared: ConnectionState, inbox: Commands, logger: Logger) {
+    init(
+        configuration: AMQPConfiguration,
+        shared: ConnectionState,
+        inbox: Commands,
+        logger: Logger,
+        now: @escaping @Sendable () -> ContinuousClock.Instant
+    ) {
+        self.now = now
         self.configuration = configuration
         self.shared = shared
         self.inbox = inbox
@@ -57,13 +66,13 @@ final class ConnectionThread {
     /// - Throws: ``AMQPError``, when it never was of any use.
     private func live() throws(AMQPError) {
         let session = try self.connect()
-        let start = ContinuousClock.now
+        let start = self.now()
         let error = self.serve(session)
         session.abandon(error)
         self.failWaiting(error)
         guard !self.isClosing else { return }
         guard session.upkeep.isReady else { throw error }
-        self.backoff.lost(after: .now - start)
+        self.backoff.lost(after: self.now() - start)
         self.shared.disconnected(error)
         self.logger.warning("Lost the broker", metadata: ["error": "\(error)"])
     }
@@ -211,10 +220,10 @@ final class ConnectionThread {
     /// Waits before the next attempt, answering commands meanwhile.
     private func rest() {
         let pause = self.backoff.limit / .milliseconds(1)
-        let end = ContinuousClock.now + .milliseconds(Int.random(in: Int(pause / 2)...Int(pause)))
+        let end = self.now() + .milliseconds(Int.random(in: Int(pause / 2)...Int(pause)))
         while !self.isClosing {
             self.inbox.takeAll().forEach(self.performDisconnected)
-            let left = end - .now
+            let left = end - self.now()
             guard left > .zero, !self.isClosing else { return }
             _ = self.inbox.wait(socket: -1, events: 0, milliseconds: Int32(clamping: left.wholeMilliseconds + 1))
         }

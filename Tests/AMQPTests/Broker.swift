@@ -50,12 +50,14 @@ struct Broker: Sendable {
         if let relay { components?.port = relay.port }
         var configuration = try AMQPConfiguration(uri: components?.string ?? "")
         configuration.connectionName = self.name
+        // A machine that is slow is no reason to give up; tests of giving up say when.
+        configuration.publishTimeout = .seconds(600)
         change(&configuration)
         var logger = Logger(label: "amqp-tests")
         logger.logLevel = .critical
         let connection = AMQPConnection(configuration: configuration, topology: topology, logger: logger)
         do {
-            try await connection.waitUntilReady(timeout: .seconds(120))
+            try await connection.waitUntilReady(timeout: .seconds(600))
             try await body(connection)
         } catch {
             await connection.close()
@@ -104,7 +106,7 @@ struct Broker: Sendable {
         var request = HTTPClientRequest(url: (components?.string ?? "") + path)
         request.method = method
         request.headers.add(name: "Authorization", value: "Basic " + Data(credentials.utf8).base64EncodedString())
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(20))
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(600))
         // A connection that is to be closed may have gone by itself.
         guard 200..<300 ~= response.status.code || method == .DELETE && response.status == .notFound else {
             throw Refused(description: "\(method) \(path): \(response.status)")

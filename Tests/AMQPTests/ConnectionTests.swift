@@ -103,7 +103,7 @@ struct ConnectionTests {
                     configuration: try AMQPConfiguration(uri: uri),
                     logger: Logger(label: "amqp-tests")
                 )
-                try await connection.waitUntilReady(timeout: .seconds(120))
+                try await connection.waitUntilReady(timeout: .seconds(600))
                 await connection.close()
                 return passedOver.callers > 0
             }

@@ -88,7 +88,7 @@ struct HealingTests {
                     #expect(delivery.message.body == [byte])
                     try delivery.ack()
                     try await Self.delete(broker, ["/api/queues/VHOST/q"])
-                    try await eventually("it is back, with its consumer", within: .seconds(20)) {
+                    try await eventually("it is back, with its consumer") {
                         (try? await connection.queueStatus("q").consumers) == 1 && connection.faults.isEmpty
                     }
                 }
@@ -104,7 +104,7 @@ struct HealingTests {
             try await broker.connected(topology: Self.topology, { $0.declarationInterval = .milliseconds(200) }) { _ in
                 try await broker.connected { asking in
                     try await Self.delete(broker, ["/api/queues/VHOST/q"])
-                    try await eventually("it is back", within: .seconds(20)) {
+                    try await eventually("it is back") {
                         (try? await asking.queueStatus("q")) != nil
                     }
                 }
@@ -176,7 +176,7 @@ struct HealingTests {
                 #expect(await iterator.next()?.message.body == [1])
                 #expect(connection.faults.map(\.code) == [.resourceLocked])
                 relay.loseRest()
-                try await eventually("the queue is ours again", within: .seconds(30)) { connection.faults.isEmpty }
+                try await eventually("the queue is ours again") { connection.faults.isEmpty }
                 #expect(try await connection.queueStatus("hints.1").consumers == 0)
             }
         }

@@ -187,7 +187,7 @@ struct IsolationTests {
             defer { relay.close() }
             try await broker.connected(topology: .queue("q"), through: relay) { connection in
                 for round in 0..<7 {
-                    try await connection.waitUntilReady(timeout: .seconds(30))
+                    try await connection.waitUntilReady(timeout: .seconds(600))
                     let consumers = (0..<5).map { _ in connection.consume(queue: "q", prefetch: 1) }
                     await withTaskGroup(of: Void.self) { group in
                         for index in 0..<200 {
@@ -212,15 +212,29 @@ struct IsolationTests {
         try await Broker.run { broker in
             let relay = try Relay(to: broker.port)
             defer { relay.close() }
-            try await broker.connected(through: relay) { connection in
-                let start = ContinuousClock.now
-                while ContinuousClock.now - start < .seconds(6) {
-                    if connection.state == .ready { relay.cut() }
-                    try await Task.sleep(for: .milliseconds(5))
+            let clock = TestClock()
+            var components = URLComponents(string: broker.uri)
+            components?.port = relay.port
+            var logger = Logger(label: "amqp-tests")
+            logger.logLevel = .critical
+            let connection = AMQPConnection(
+                configuration: try AMQPConfiguration(uri: components?.string ?? ""),
+                logger: logger,
+                now: { clock.now }
+            )
+            try await connection.waitUntilReady(timeout: .seconds(600))
+            for limit in [100, 200, 400, 800, 1600] {
+                let (connections, start) = (relay.connections, clock.now)
+                relay.cut()
+                // The time stands while there is a connection, so that none lives long.
+                try await eventually("it is made anew", of: { relay.connections }) { count in
+                    if count == connections { clock.advance(by: .milliseconds(20)) }
+                    return count > connections
                 }
-                // Pauses of at most 0.1, 0.2, 0.4, 0.8, 1.6 and 3.2 s, and at least half of that.
-                #expect(relay.connections <= 9, "\(relay.connections)")
+                #expect(clock.now - start >= .milliseconds(limit / 2), "\(limit)")
+                try await eventually("it is ready") { connection.state == .ready }
             }
+            await connection.close()
         }
     }
 
@@ -234,10 +248,10 @@ struct IsolationTests {
             components?.port = relay.port
             var logger = Logger(label: "amqp-tests")
             logger.logLevel = .critical
-            let connection = AMQPConnection(
-                configuration: try AMQPConfiguration(uri: components?.string ?? ""),
-                logger: logger
-            )
+            var configuration = try AMQPConfiguration(uri: components?.string ?? "")
+            // No attempt has failed when the time is over, however long all of this takes.
+            configuration.connectTimeout = .seconds(3600)
+            let connection = AMQPConnection(configuration: configuration, logger: logger)
             for timeout in [Duration.zero, .seconds(-1), .nanoseconds(1)] {
                 for _ in 0..<100 {
                     let error = await #expect(throws: AMQPError.self) {
@@ -251,13 +265,13 @@ struct IsolationTests {
                     while isEarly, !Task.isCancelled { await Task.yield() }
                     try await connection.waitUntilReady(timeout: .seconds(3600))
                 }
-                if !isEarly { try await Task.sleep(for: .milliseconds(50)) }
+                if !isEarly { try await eventually("it waits") { connection.shared.waitingCount == 1 } }
                 task.cancel()
                 let error = await #expect(throws: AMQPError.self) { try await task.value }
                 #expect(error?.code == .cancelled)
             }
             relay.hold(false)
-            try await connection.waitUntilReady(timeout: .seconds(30))
+            try await connection.waitUntilReady(timeout: .seconds(600))
             let running = Task { await connection.run() }
             await connection.close()
             // It ends with the connection, not at its next look.

@@ -38,7 +38,7 @@ struct RestartTests {
             topology: .queue("q"),
             logger: logger
         )
-        try await connection.waitUntilReady(timeout: .seconds(120))
+        try await connection.waitUntilReady(timeout: .seconds(600))
         for index in 0..<5 {
             try await connection.publish(AMQPMessage(body: [UInt8(index)]), exchange: "", routingKey: "q")
         }
@@ -53,7 +53,7 @@ struct RestartTests {
         #expect(error?.code == .notConnected)
         #expect(error?.isOutcomeUnknown == false)
         try await Shell.stack("up --name \(name)")
-        try await connection.waitUntilReady(timeout: .seconds(120))
+        try await connection.waitUntilReady(timeout: .seconds(600))
         var bodies: Set<[UInt8]> = []
         while bodies.count < 5, let delivery = await iterator.next() {
             bodies.insert(delivery.message.body)

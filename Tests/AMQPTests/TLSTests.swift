@@ -59,7 +59,7 @@ struct TLSTests {
 
     private static func reach(_ uri: String, _ authority: Authority) async throws {
         let connection = try Self.connection(uri, authority)
-        try await connection.waitUntilReady(timeout: .seconds(120))
+        try await connection.waitUntilReady(timeout: .seconds(600))
         try await connection.publish(AMQPMessage(body: [1]), exchange: "", routingKey: "q")
         await connection.close()
     }
@@ -67,7 +67,7 @@ struct TLSTests {
     private static func fail(_ uri: String, _ authority: Authority, _ words: String) async throws {
         let connection = try Self.connection(uri, authority)
         let error = await #expect(throws: AMQPError.self) {
-            try await connection.waitUntilReady(timeout: .seconds(120))
+            try await connection.waitUntilReady(timeout: .seconds(600))
         }
         #expect(error?.code == .tls, "\(String(describing: error))")
         #expect(error?.message.contains(words) == true, "\(String(describing: error))")
