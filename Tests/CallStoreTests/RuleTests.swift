@@ -269,7 +269,7 @@ struct RuleTests {
         "the check says which cap makes the end unreachable, which cell has nobody, and which part of the day is never open",
         arguments: [
             ("number_limits = '[{\"attempts\": 1, \"hours\": 720}]', max_attempts = 3", "number_limits", false),
-            ("max_concurrent_calls = 1, ends_at = now() + interval '9 seconds'", "max_concurrent_calls", false),
+            ("max_concurrent_calls = 1, ends_at = now() + interval '2 hours'", "max_concurrent_calls", false),
             ("calls_per_hour = 1", "calls_per_hour", false),
             ("day_parts = '[{\"name\": \"never\", \"week\": \"{}\"}]'", "day_parts", true),
             ("starts_at = now() + interval '1 day'", "none", false),
@@ -277,7 +277,7 @@ struct RuleTests {
     )
     func check(change: String, field: String, isError: Bool) async throws {
         let found = try await Scratch.run { scratch in
-            _ = try await Fixtures.runningCampaign(in: scratch.store, contacts: 50) { $0.maximumAttempts = 1 }
+            _ = try await Fixtures.runningCampaign(in: scratch.store, contacts: 2000) { $0.maximumAttempts = 1 }
             try await scratch.execute("update campaigns set ends_at = now() + interval '2 days'")
             try await scratch.execute("update campaigns set " + change)
             return try await scratch.store.checkCampaign(named: "test")

@@ -133,10 +133,10 @@ struct HostTests {
     @Test("a fault of each host is told; it is final only if it is everywhere")
     func faults() async throws {
         try await withClient(
-            { $0.acquireTimeout = .seconds(2) },
+            { $0.acquireTimeout = .milliseconds(300) },
             uri: Self.uri("127.0.0.1:1,127.0.0.1:\(Self.port())", query: "?target_session_attrs=standby")
         ) { client in
-            let error = await postgresError { try await client.execute("select 1") }
+            let error = try await client.connectionFault()
             #expect(error?.code == .connectionFailed)
             #expect(error?.message.contains("refused") == true)
             #expect(error?.message.contains("not in hot standby mode") == true)
@@ -154,7 +154,7 @@ struct HostTests {
             }
             try await withClient({ $0.acquireTimeout = .milliseconds(300) }, uri: server.uri(user: "limited")) {
                 client in
-                let error = await postgresError { try await client.execute("select 1") }
+                let error = try await client.connectionFault()
                 #expect(error?.sqlState == "53300")
                 #expect(error?.isRetryable == true)
                 #expect(error?.message.contains("LOCATION") == false)

@@ -4,6 +4,7 @@
 import Foundation
 import Logging
 import Postgres
+import TestBasics
 import Testing
 
 struct MissingServer: Error, CustomStringConvertible {
@@ -49,6 +50,18 @@ func postgresError(_ body: () async throws -> Void) async -> PostgresError? {
     } catch {
         Issue.record("unexpected \(error)")
         return nil
+    }
+}
+
+extension PostgresClient {
+    /// Why no connection can be made. When the time for one is over before the first attempt has failed, it is asked again.
+    func connectionFault() async throws -> PostgresError? {
+        var fault: PostgresError?
+        try await eventually("an attempt to connect has failed") {
+            fault = await postgresError { try await self.execute("select 1") }
+            return fault?.code != .timeout
+        }
+        return fault
     }
 }
 

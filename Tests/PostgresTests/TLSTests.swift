@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Logging
 import Postgres
 import TestBasics
 import Testing
@@ -31,41 +30,39 @@ struct TLSTests {
             hba: "hostssl all all 127.0.0.1/32 trust",
             prepare: { try await install(good, $0) }
         ) { server in
-            func ask(_ host: String, _ trusted: Authority, mode: String = "verify-full") async throws -> Int {
-                let uri =
-                    "postgresql://app@\(host):\(server.port)/postgres?sslmode=\(mode)&sslrootcert=\(trusted.certificate)"
-                var configuration = try PostgresConfiguration(uri: uri)
-                configuration.acquireTimeout = .seconds(5)
-                var logger = Logger(label: "postgres-tests")
-                logger.logLevel = .critical
-                let client = PostgresClient(configuration: configuration, logger: logger)
-                do {
-                    let answer = try await client.execute("select 7").first?.decode(Int.self, at: 0) ?? 0
-                    await client.close()
-                    return answer
-                } catch {
-                    await client.close()
-                    throw error
-                }
+            func uri(_ host: String, _ trusted: Authority) -> String {
+                "postgresql://app@\(host):\(server.port)/postgres?sslmode=verify-full&sslrootcert=\(trusted.certificate)"
             }
-            func fails(_ host: String, _ trusted: Authority, _ words: String) async {
-                let error = await #expect(throws: PostgresError.self) { try await ask(host, trusted) }
+            func impatiently<Result>(
+                _ host: String,
+                _ trusted: Authority,
+                _ body: (PostgresClient) async throws -> Result
+            ) async throws -> Result {
+                try await withClient({ $0.acquireTimeout = .milliseconds(300) }, uri: uri(host, trusted), body)
+            }
+            func fails(_ host: String, _ trusted: Authority, _ words: String) async throws {
+                let error = try await impatiently(host, trusted) { try await $0.connectionFault() }
                 #expect(error?.message.contains(words) == true, "\(String(describing: error))")
             }
-            #expect(try await ask("localhost", authority) == 7)
-            await fails("127.0.0.1", authority, "does not match host name")
-            await fails("localhost", stranger, "certificate verify failed")
+            let answer = try await withClient(uri: uri("localhost", authority)) {
+                try await $0.execute("select 7").first?.decode(Int.self, at: 0)
+            }
+            #expect(answer == 7)
+            try await fails("127.0.0.1", authority, "does not match host name")
+            try await fails("localhost", stranger, "certificate verify failed")
             try await install(expired, server)
             server.reload()
             try await eventually("the server shows its new certificate") {
-                do {
-                    _ = try await ask("localhost", authority)
-                    return false
-                } catch {
-                    return true
+                try await impatiently("localhost", authority) { client in
+                    do {
+                        try await client.execute("select 7")
+                        return false
+                    } catch {
+                        return (error as? PostgresError)?.code == .connectionFailed
+                    }
                 }
             }
-            await fails("localhost", authority, "certificate verify failed")
+            try await fails("localhost", authority, "certificate verify failed")
         }
     }
 }

@@ -36,17 +36,14 @@ public struct Scratch: Sendable {
         let name = "t_" + String(UInt64.random(in: 0...UInt64.max), radix: 36)
         var logger = Logger(label: name)
         logger.logLevel = .warning
-        let admin = PostgresClient(
-            configuration: try PostgresConfiguration(uri: TestServers.database),
-            logger: logger
-        )
+        let admin = PostgresClient(configuration: try Self.configuration(TestServers.database), logger: logger)
         try await admin.execute(PostgresStatement("create database \(name)", prepared: false))
         try await Self.management(.PUT, "/api/vhosts/\(name)")
         var components = URLComponents(string: try TestServers.database)
         components?.path = "/" + name
         let databaseURL = components?.string ?? ""
         let brokerURL = try Self.brokerURL(virtualHost: name)
-        let client = PostgresClient(configuration: try PostgresConfiguration(uri: databaseURL), logger: logger)
+        let client = PostgresClient(configuration: try Self.configuration(databaseURL), logger: logger)
         let scratch = Scratch(
             store: CallStore(client: client, logger: logger),
             client: client,
@@ -72,6 +69,13 @@ public struct Scratch: Sendable {
         return try outcome.get()
     }
 
+    private static func configuration(_ uri: String) throws -> PostgresConfiguration {
+        var configuration = try PostgresConfiguration(uri: uri)
+        // A machine that is slow is no reason to give up; tests of giving up say when.
+        configuration.acquireTimeout = .seconds(600)
+        return configuration
+    }
+
     /// A connection to the virtual host.
     public func connection(topology: AMQPTopology = AMQPTopology()) throws -> AMQPConnection {
         AMQPConnection(
@@ -91,7 +95,7 @@ public struct Scratch: Sendable {
         parameters: String? = nil,
         _ change: (inout PostgresConfiguration) -> Void = { _ in }
     ) throws -> PostgresClient {
-        var configuration = try PostgresConfiguration(uri: self.databaseURL + (parameters.map { "?" + $0 } ?? ""))
+        var configuration = try Self.configuration(self.databaseURL + (parameters.map { "?" + $0 } ?? ""))
         change(&configuration)
         return PostgresClient(configuration: configuration, logger: self.logger)
     }
