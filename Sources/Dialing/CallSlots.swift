@@ -40,6 +40,9 @@ final class CallSlots: Sendable {
     /// How many slots are taken.
     var heldCount: Int { self.state.withLockedValue { $0.held.count } }
 
+    /// How many stand in line.
+    var waitingCount: Int { self.state.withLockedValue { $0.waiters.count } }
+
     /// Takes a slot for a call, waiting in line while all are taken.
     func acquire(_ callID: UUID) async -> Grant {
         await withCheckedContinuation { continuation in

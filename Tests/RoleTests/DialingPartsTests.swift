@@ -99,6 +99,7 @@ struct CallSlotsTests {
         #expect(await slots.acquire(call) == .granted)
         #expect(await slots.acquire(call) == .alreadyHeld)
         let waiting = Task { await slots.acquire(UUID()) }
+        try await eventually("another stands in line") { slots.waitingCount == 1 }
         slots.drain()
         #expect(await waiting.value == .draining)
         #expect(await slots.acquire(UUID()) == .draining)
@@ -111,8 +112,9 @@ struct CallSlotsTests {
         let old = (0..<3).map { _ in UUID() }
         for call in old { slots.seed(call) }
         let waiting = Task { await slots.acquire(UUID()) }
+        try await eventually("another stands in line") { slots.waitingCount == 1 }
         slots.release(old[0])
-        #expect(slots.heldCount == 2)
+        #expect(slots.heldCount == 2 && slots.waitingCount == 1)
         slots.release(old[1])
         #expect(await waiting.value == .granted)
         #expect(slots.heldCount == 2)

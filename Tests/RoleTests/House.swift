@@ -13,6 +13,7 @@ import Recording
 import Selection
 import ServiceLifecycle
 import Telephony
+import TestBasics
 import TestSupport
 
 @testable import Dialing
@@ -96,7 +97,7 @@ struct House: Sendable {
                     .union(CallTopology.surveys()).union(CallTopology.hints())
             )
             do {
-                try await publisher.waitUntilReady(timeout: .seconds(120))
+                try await publisher.waitUntilReady(timeout: .seconds(600))
                 try await body(House(scratch: scratch, publisher: publisher))
                 await publisher.close()
             } catch {
@@ -151,9 +152,9 @@ struct House: Sendable {
             clock: clock?.dialerClock ?? .continuous
         )
         try await Self.serving(dialer) {
-            try await body(dialer)
             // It drains by the same clock.
-            clock?.letRun()
+            defer { clock?.letRun() }
+            try await body(dialer)
         }
     }
 
@@ -236,6 +237,12 @@ struct House: Sendable {
             exchange: publication.exchange,
             routingKey: publication.routingKey
         )
+    }
+
+    /// The database's time, as SQL that means it for ever.
+    func time() async throws -> String {
+        let now = try await self.scratch.value("select now()::text", as: String.self)
+        return "'\(now)'::timestamptz"
     }
 
     func count(_ condition: String, in table: String = "contacts") async throws -> Int {

@@ -210,8 +210,9 @@ struct PeerDefectTests {
             _ = try await Fixtures.runningCampaign(in: house.scratch.store, contacts: 1)
             _ = try await house.selector().pass()
             let provider = ScriptedProvider()
+            let clock = DialerTestClock()
             try await house.withRecorder {
-                try await house.withDialer(provider: provider) { dialer in
+                try await house.withDialer(provider: provider, clock: clock) { dialer in
                     try await eventually("the placement") { provider.placements.count == 1 }
                     provider.know(
                         ProviderCall(
@@ -220,7 +221,10 @@ struct PeerDefectTests {
                             rawStatus: "busy"
                         )
                     )
-                    try await eventually("the slot is free") { dialer.liveCalls == 0 }
+                    try await eventually("the slot is free") {
+                        clock.advance(by: .milliseconds(500))
+                        return dialer.liveCalls == 0
+                    }
                 }
             }
             #expect(try await house.count("outcome = 'busy'", in: "call_attempts") == 1)
@@ -286,12 +290,17 @@ struct PeerDefectTests {
             )
             _ = try await house.selector().pass()
             let provider = ScriptedProvider()
+            let clock = DialerTestClock()
             try await house.withRecorder {
-                try await house.withDialer("another", provider: provider) { dialer in
+                try await house.withDialer("another", provider: provider, clock: clock) { dialer in
                     try await eventually("all are resolved") {
-                        try await house.count("error_code = 'lost' and counted", in: "call_attempts") == 3
+                        clock.advance(by: .milliseconds(500))
+                        return try await house.count("error_code = 'lost' and counted", in: "call_attempts") == 3
                     }
-                    try await eventually("all slots are free") { dialer.liveCalls == 0 }
+                    try await eventually("all slots are free") {
+                        clock.advance(by: .milliseconds(500))
+                        return dialer.liveCalls == 0
+                    }
                 }
             }
             #expect(provider.placements.isEmpty)
@@ -319,14 +328,22 @@ struct PeerDefectTests {
             let requests = try await Self.claim(house, campaign, 1)
             _ = try await Self.begin(house, requests, dialer: "d1")
             try await house.scratch.store.markPlaced([(requests[0].callID, "CAlong", "queued")])
-            try await house.scratch.execute("update call_attempts set started_at = now() - interval '1 hour'")
+            try await house.scratch.execute(
+                "update call_attempts set started_at = now() - interval '1 hour', deadline_at = now() + interval '1 hour'"
+            )
             let provider = ScriptedProvider()
             provider.know(ProviderCall(providerCallID: "CAlong", status: .answered, rawStatus: "in-progress"))
-            try await house.withDialer("d1", provider: provider) { dialer in
-                try await eventually("the provider was asked") { provider.questions >= 1 }
+            let clock = DialerTestClock()
+            try await house.withDialer("d1", provider: provider, clock: clock) { dialer in
+                // Nobody is asked about a call that was reported: it goes on after the first answer.
+                try await eventually("the provider was asked twice") {
+                    clock.advance(by: .milliseconds(500))
+                    return provider.questions >= 2
+                }
                 #expect(dialer.liveCalls == 1)
             }
             #expect(try await house.count("ended_at is null", in: "call_attempts") == 1)
+            #expect(try await house.publisher.queueStatus(CallTopology.callEvents).messagesReady == 0)
             #expect(provider.hangUps.isEmpty)
         }
     }

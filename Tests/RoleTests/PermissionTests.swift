@@ -97,6 +97,7 @@ struct PermissionTests {
             let waiting =
                 "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
             let isLocked = NIOLockedValueBox(false)
+            let clock = DialerTestClock()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 // Whoever locks the contact's row makes the database's answer late, and what it permits old.
                 group.addTask {
@@ -115,12 +116,11 @@ struct PermissionTests {
                                 as: Int.self
                             ) == 1
                         }
-                        let old = ContinuousClock.now + .milliseconds(1100)
-                        try await eventually("a second has passed") { ContinuousClock.now > old }
+                        clock.advance(by: .milliseconds(1100))
                     }
                 }
                 try await eventually("the row is locked") { isLocked.withLockedValue(\.self) }
-                try await house.withDialer(provider: provider) {
+                try await house.withDialer(provider: provider, clock: clock) {
                     $0.permissionLifetime = DialerConfiguration(id: "d1").permissionLifetime
                 } _: { dialer in
                     try await eventually("the claim is given back") {

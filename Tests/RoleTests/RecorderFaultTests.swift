@@ -13,7 +13,7 @@ import TestSupport
 import Testing
 
 /// What is a message's fault and what is the server's: whatever a server cannot do just now waits, and nothing is lost.
-@Suite(.timeLimit(.minutes(4)))
+@Suite(.timeLimit(.minutes(20)))
 struct RecorderFaultTests {
     /// Live calls, one for each contact.
     private static func place(_ house: House, _ count: Int) async throws -> [UUID] {
@@ -62,32 +62,59 @@ struct RecorderFaultTests {
     ) async throws {
         try await house.report(.completed, callIDs[0])
         try await Self.say(house, .optOut, callIDs[1])
-        try await eventually("readiness says why: \(recorder.currentFault ?? "")", within: .seconds(30)) {
+        try await eventually("readiness says why: \(recorder.currentFault ?? "")") {
             recorder.currentFault?.contains(reason) == true
         }
         let failures = try await Self.rollbacks(house)
-        try await eventually("it was tried again", within: .seconds(60)) {
-            try await Self.rollbacks(house) >= failures + 3
-        }
+        try await eventually(
+            "it was tried again",
+            of: { try await Self.rollbacks(house) },
+            { $0 >= failures + 3 }
+        )
         #expect(recorder.currentFault?.contains(reason) == true, "\(recorder.currentFault ?? "ready")")
         #expect(try await Self.dead(house) == 0)
         #expect(try await house.count("ended_at is not null", in: "call_attempts") == 0)
         try await mend()
-        try await eventually("both are recorded", within: .seconds(60)) {
+        try await eventually("both are recorded") {
             let ended = try await house.count("outcome = 'completed'", in: "call_attempts")
             let excluded = try await house.count("state = 'excluded'")
             return ended == 1 && excluded == 1
         }
-        try await eventually("readiness is back", within: .seconds(30)) { recorder.currentFault == nil }
+        try await eventually("readiness is back") { recorder.currentFault == nil }
         #expect(try await Self.dead(house) == 0)
         #expect(try await house.publisher.queueStatus(CallTopology.callEvents).messagesReady == 0)
+    }
+
+    /// Runs a recorder whose sessions have a statement time-out until a test lifts it: what they do then may take its time.
+    private static func withTimeout(
+        _ house: House,
+        _ timeout: Duration,
+        _ body: @Sendable (OutcomeRecorder, _ lift: @escaping @Sendable () async throws -> Void) async throws -> Void
+    ) async throws {
+        let database = try await house.scratch.value("select current_database()::text", as: String.self)
+        let role = "r_" + String(UInt64.random(in: 0...UInt64.max), radix: 36)
+        try await house.scratch.execute("create role \(role) login superuser password 'a-password'")
+        try await house.scratch.execute(
+            "alter role \(role) in database \(database) set statement_timeout = \(Int(timeout / .milliseconds(1)))"
+        )
+        let parameters = "user=\(role)&password=a-password"
+        try await house.withRecorder(parameters: parameters, options: { _ in }) { recorder in
+            try await body(recorder) {
+                try await house.scratch.execute("alter role \(role) in database \(database) reset statement_timeout")
+                // A session keeps the time-out that it began with.
+                try await house.scratch.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity where usename = '\(role)'"
+                )
+            }
+        }
+        try await house.scratch.execute("drop role \(role)")
     }
 
     @Test("a lock that outlasts the statement time-out makes reports wait")
     func locked() async throws {
         try await House.run { house in
             let callIDs = try await Self.place(house, 2)
-            try await house.withRecorder(options: { $0.statementTimeout = .milliseconds(700) }) { recorder in
+            try await Self.withTimeout(house, .milliseconds(700)) { recorder, lift in
                 let locker = try house.scratch.anotherClient()
                 try await locker.withConnection { connection in
                     try await connection.execute(PostgresStatement("begin", prepared: false))
@@ -95,6 +122,7 @@ struct RecorderFaultTests {
                         PostgresStatement("lock table call_attempts in share mode", prepared: false)
                     )
                     try await Self.nothingIsLost(house, recorder, callIDs, reason: "57014") {
+                        try await lift()
                         try await connection.execute(PostgresStatement("rollback", prepared: false))
                     }
                 }
@@ -183,9 +211,11 @@ struct RecorderFaultTests {
                 )
             }
             try await house.withRecorder(options: { _ in }) { recorder in
-                try await eventually("the others are recorded", within: .seconds(30)) {
-                    try await house.count("outcome = 'completed'", in: "call_attempts") == 59
-                }
+                try await eventually(
+                    "the others are recorded",
+                    of: { try await house.count("outcome = 'completed'", in: "call_attempts") },
+                    { $0 == 59 }
+                )
                 try await eventually("it is put aside") { try await Self.dead(house) == 1 }
                 #expect(recorder.currentFault == nil)
             }
@@ -203,27 +233,30 @@ struct RecorderFaultTests {
     func oneLockedRow() async throws {
         try await House.run { house in
             let callIDs = try await Self.place(house, 60)
-            try await house.withRecorder(options: { $0.statementTimeout = .seconds(2) }) { recorder in
+            try await Self.withTimeout(house, .seconds(2)) { recorder, lift in
                 let locker = try house.scratch.anotherClient()
                 try await locker.withConnection { connection in
                     try await connection.execute(PostgresStatement("begin", prepared: false))
                     let lock = "select from call_attempts where call_id = '\(callIDs[30])' for update"
                     try await connection.execute(PostgresStatement(lock, prepared: false))
                     for callID in callIDs { try await house.report(.completed, callID) }
-                    try await eventually("the others are recorded", within: .seconds(60)) {
-                        try await house.count("outcome = 'completed'", in: "call_attempts") == 59
-                    }
+                    try await eventually(
+                        "the others are recorded",
+                        of: { try await house.count("outcome = 'completed'", in: "call_attempts") },
+                        { $0 == 59 }
+                    )
                     try await eventually("readiness says why") {
                         recorder.currentFault?.contains("1 report(s) wait") == true
                     }
                     #expect(try await Self.dead(house) == 0)
+                    try await lift()
                     try await connection.execute(PostgresStatement("rollback", prepared: false))
                 }
                 await locker.close()
-                try await eventually("the last one is recorded", within: .seconds(60)) {
+                try await eventually("the last one is recorded") {
                     try await house.count("outcome = 'completed'", in: "call_attempts") == 60
                 }
-                try await eventually("readiness is back", within: .seconds(30)) { recorder.currentFault == nil }
+                try await eventually("readiness is back") { recorder.currentFault == nil }
             }
             #expect(try await house.publisher.queueStatus(CallTopology.callEvents).messagesReady == 0)
         }

@@ -15,7 +15,7 @@ import Testing
 @testable import Dialing
 
 /// A report is done when the row says so, and not when the broker has confirmed it.
-@Suite(.timeLimit(.minutes(4)))
+@Suite(.timeLimit(.minutes(20)))
 struct ReportTests {
     @Test(
         "a report that the broker has confirmed and lost is sent again, and the call ends without a restart",
@@ -32,11 +32,19 @@ struct ReportTests {
                 }
                 return PlacedCall(providerCallID: "CA" + request.callID.lowercased, rawStatus: "queued")
             }
-            try await house.withDialer(provider: provider) { dialer in
+            let clock = DialerTestClock()
+            try await house.withDialer(provider: provider, clock: clock) { dialer in
                 try await eventually("the placement") { provider.placements.count == 1 }
                 let id = "CA" + provider.placements[0].callID.lowercased
-                if !isRejected { provider.know(ProviderCall(providerCallID: id, status: .busy, rawStatus: "busy")) }
-                try await eventually("the report is there", within: .seconds(60)) {
+                if !isRejected {
+                    provider.know(ProviderCall(providerCallID: id, status: .busy, rawStatus: "busy"))
+                    try await eventually("it is placed") {
+                        try await house.count("status = 'placed'", in: "call_attempts") == 1
+                    }
+                    // Past its longest ringing and the margin, and not so far that a report would be repeated.
+                    clock.advance(by: .seconds(8))
+                }
+                try await eventually("the report is there") {
                     try await house.publisher.queueStatus(CallTopology.callEvents).messagesReady == 1
                 }
                 let questions = provider.questions
@@ -46,13 +54,17 @@ struct ReportTests {
                 } else {
                     try await house.scratch.emptyBroker()
                 }
-                try await eventually("it is sent again", within: .seconds(90)) {
-                    ((try? await house.publisher.queueStatus(CallTopology.callEvents).messagesReady) ?? 0) > 0
+                try await eventually("it is sent again") {
+                    clock.advance(by: .seconds(1))
+                    return ((try? await house.publisher.queueStatus(CallTopology.callEvents).messagesReady) ?? 0) > 0
                 }
                 #expect(provider.questions == questions, "what is known already was asked for")
                 #expect(dialer.liveCalls == 1)
                 try await house.withRecorder {
-                    try await eventually("the slot is free", within: .seconds(60)) { dialer.liveCalls == 0 }
+                    try await eventually("the slot is free") {
+                        clock.advance(by: .seconds(1))
+                        return dialer.liveCalls == 0
+                    }
                 }
             }
             let outcome = try await house.scratch.value("select outcome from call_attempts", as: String.self)
@@ -117,20 +129,20 @@ struct ReportTests {
             try await publish()
             try await house.withDialer(provider: provider) { dialer in
                 let events = CallTopology.callEvents
-                try await eventually("the report is there", within: .seconds(60)) {
+                try await eventually("the report is there") {
                     try await house.publisher.queueStatus(events).messagesReady == 1
                 }
                 // Each renewal brings another report; by themselves they would come after 10, 20, 40 … seconds: 20 of them
                 // after more than an hour.
                 for count in 2...20 {
                     try await publish()
-                    try await eventually("report \(count)", within: .seconds(60)) {
+                    try await eventually("report \(count)") {
                         try await house.publisher.queueStatus(events).messagesReady >= count
                     }
                 }
                 #expect(dialer.liveCalls == 1)
                 try await house.withRecorder {
-                    try await eventually("the slot is free", within: .seconds(60)) { dialer.liveCalls == 0 }
+                    try await eventually("the slot is free") { dialer.liveCalls == 0 }
                 }
             }
             #expect(try await house.count("outcome = 'failed'", in: "call_attempts") == 1)

@@ -206,7 +206,14 @@ struct WorkTests {
             }
             let taking = try scratch.connection(topology: CallTopology.dialRequests(trunk: "a"))
             let consumer = taking.consume(queue: CallTopology.dialQueue(trunk: "a"), prefetch: 100)
-            let taker = Task { for await delivery in consumer { try? delivery.ack() } }
+            // Whoever is taken may be claimed again, so that there are always some.
+            let taker = Task {
+                for await delivery in consumer {
+                    let request = try CallMessages.decode(DialRequest.self, from: delivery, as: DialRequest.messageType)
+                    try await scratch.store.revertClaims([request.callID], contacts: [request.contactID])
+                    try delivery.ack()
+                }
+            }
             defer { taker.cancel() }
             // The pass's clock stands: only the other bounds of a pass end it.
             let clock = ManualClock()
@@ -218,10 +225,8 @@ struct WorkTests {
             try await eventually("the slow trunk has its requests") {
                 try await Self.claimed(house, "k.name = 'slow'") == 10
             }
-            // Long before the quick one has nothing left.
             clock.advance(by: .seconds(6))
             let summary = try await pass.value
-            #expect(summary.published < 3030)
             #expect(summary.wasCutShort || summary.fullTrunks.contains("a"))
             await consumer.cancel()
             await taking.close()
@@ -278,15 +283,18 @@ struct WorkTests {
             // A dialer comes that takes nothing: it is offered no more than the queue holds.
             let taking = try scratch.connection(topology: CallTopology.dialRequests(trunk: "default"))
             let consumer = taking.consume(queue: queue, prefetch: 1)
-            try await eventually("the broker knows the consumer") {
-                try await house.publisher.queueStatus(queue).consumers == 1
+            try await eventually("it has one") {
+                let status = try await house.publisher.queueStatus(queue)
+                return status.messagesReady == 2 && status.consumers == 1
             }
             let small = house.selector { $0.queueDepth = 4 }
+            var offered = 0
             for _ in 0..<6 {
-                _ = try await small.pass()
+                offered += try await small.pass().renewedOrphans
                 try await scratch.execute("update call_attempts set deadline_at = now() - interval '6 minutes'")
             }
-            #expect(try await house.publisher.queueStatus(queue).messagesReady <= 4)
+            #expect(offered == 2)
+            #expect(try await house.publisher.queueStatus(queue).messagesReady == 4)
             await consumer.cancel()
             await taking.close()
         }
