@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// Calls that we cancel because they must not ring any more.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct CanceledByUsTests {
     /// What is reported of a call that we asked to be canceled, in this order, and whether it is charged then.
     private struct Story: Sendable, CustomTestStringConvertible {

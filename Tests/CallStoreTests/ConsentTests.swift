@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 /// Consent is kept by the number, the last word counts, and it brings nobody back who is not to be called.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct ConsentTests {
     private static func row(_ index: Int, consent: Bool?, doNotCall: Bool = false) throws -> CallStore.NewContact {
         CallStore.NewContact(

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// Who was forgotten stays forgotten; what an erasure leaves in the tables is told by ``EvidenceTests``.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct ErasureTests {
     @Test(
         "a report that comes late, or again, brings nothing back of who was forgotten",

@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 /// Reports that come together, or about a contact that somebody has moved meanwhile.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct OutcomeBatchTests {
     private static func event(_ callID: UUID, _ status: CallStatus, _ errorCode: String? = nil) -> CallEvent {
         CallEvent(

@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 /// What persons want, while imports bring them at the same time: it holds, whichever comes first.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct PersonsDuringImportsTests {
     private static let key = SuppressionKey(secret: "a key of some length")
 

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// Of several rows about one person the stricter word counts, whichever row or import brings it, in any order.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct StricterRowTests {
     private static func row(_ index: Int, _ consent: Bool?, _ doNotCall: Bool) throws -> CallStore.NewContact {
         CallStore.NewContact(

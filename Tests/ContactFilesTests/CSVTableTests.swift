@@ -7,7 +7,7 @@ import TestBasics
 import Testing
 
 /// Lists in the shapes in which spreadsheets and other programs write them.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(20)))
 struct CSVTableTests {
     private static let expected = [["phone_number", "name"], ["+493023125001", "Müller"], ["+493023125002", "b"]]
 

@@ -6,7 +6,7 @@ import PhoneNumbers
 import Testing
 
 /// Numbers that a spreadsheet has changed, or that share a cell: read in the one way in which they can be, or refused.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct NumberTextTests {
     @Test(
         "what can be read in one way is read so",

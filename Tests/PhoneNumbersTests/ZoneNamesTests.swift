@@ -5,7 +5,7 @@ import CallModel
 import PhoneNumbers
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(20)))
 struct ZoneNamesTests {
     @Test("a name that the database does not have is found by its relatives, new or old")
     func relatives() throws {

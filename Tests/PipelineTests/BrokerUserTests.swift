@@ -96,13 +96,15 @@ struct BrokerUserTests {
             let campaign = try await Fixtures.runningCampaign(in: scratch.store, contacts: 10) {
                 $0.answerURL = rehearsal.url + "/simulator/answer"
             }
-            try await eventually("all contacts are completed, and all told of") {
-                let events = try await scratch.value(
-                    "select count(*) from survey_events where published_at is not null",
-                    as: Int.self
-                )
-                return try await scratch.store.report(campaign: campaign)[.completed] == 10 && events == 10
-            }
+            let told = "select count(*) from survey_events where published_at is not null"
+            try await eventually(
+                "all contacts are completed, and all told of",
+                of: {
+                    let events = try await scratch.value(told, as: Int.self)
+                    return [events, try await scratch.store.report(campaign: campaign)[.completed]]
+                },
+                { $0 == [10, 10] }
+            )
         } catch {
             for role in roles { print("--- \(role.name)\n\(role.log.suffix(1500))") }
             for role in roles { await role.stop() }

@@ -28,7 +28,7 @@ struct MigrateCommandTests {
                 migrate.send(SIGKILL)
                 try await eventually("it is gone") { !migrate.isRunning }
                 // The server would find out when it writes to it, and that is when it has the lock.
-                try await eventually("its sessions are gone", within: .seconds(15)) {
+                try await eventually("its sessions are gone") {
                     try await scratch.value(processes, as: Int.self) == 0
                 }
                 let again = try RunningRole(["migrate"], environment)

@@ -11,7 +11,7 @@ import TestSupport
 import Testing
 
 /// Commands of an operator that nothing else runs: what they find, what they change, and how they fail.
-@Suite(.timeLimit(.minutes(4)))
+@Suite(.timeLimit(.minutes(20)))
 struct OperatorCommandTests {
     private static func environment(_ scratch: Scratch) -> [String: String] {
         ["DATABASE_URL": scratch.databaseURL, "AMQP_URL": scratch.brokerURL]

@@ -9,7 +9,7 @@ import Testing
 
 /// What people are told when they look for a person, exclude one or forget one; their numbers are of those that Germany
 /// keeps free for films.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(20)))
 struct PersonCommandTests {
     private static let key = "kept outside the database"
 

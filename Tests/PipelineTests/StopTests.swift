@@ -12,7 +12,7 @@ import TestSupport
 import Testing
 
 /// How a role ends when it cannot drain, and where it says how it is.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct StopTests {
     @Test("a role that waits for the database ends at once when it is told so again, with 143")
     func secondSignal() async throws {
@@ -79,6 +79,7 @@ struct StopTests {
     func limit() async throws {
         try await Scratch.run { scratch in
             let broker = try scratch.connection(topology: CallTopology.reports())
+            try await broker.waitUntilReady(timeout: .seconds(600))
             let log = Pipe()
             // F_SETPIPE_SZ, to the smallest that there is: a page.
             #expect(fcntl(log.fileHandleForWriting.fileDescriptor, 1031, 4096) == 4096)
@@ -93,17 +94,20 @@ struct StopTests {
             process.standardInput = FileHandle.nullDevice
             try process.run()
             // Each poison is a line of the log, until it has no room for more.
-            try await eventually("the recorder stands still") {
-                for _ in 0..<20 {
-                    try await broker.publish(
-                        AMQPMessage(body: [0x7B]),
-                        exchange: "",
-                        routingKey: CallTopology.callEvents
-                    )
-                }
-                try await Task.sleep(for: .milliseconds(500))
-                return Self.waiting(in: log) >= 3800
-            }
+            let events = CallTopology.callEvents
+            try await eventually(
+                "the recorder stands still",
+                of: {
+                    // More when it has taken what was there.
+                    if try await broker.queueStatus(events).messagesReady == 0 {
+                        for _ in 0..<20 {
+                            try await broker.publish(AMQPMessage(body: [0x7B]), exchange: "", routingKey: events)
+                        }
+                    }
+                    return Self.waiting(in: log)
+                },
+                { $0 >= 3800 }
+            )
             process.terminate()
             try await eventually("it has ended") { !process.isRunning }
             #expect(process.terminationReason == .exit && process.terminationStatus == 143)

@@ -13,7 +13,7 @@ import TestSupport
 import Testing
 
 /// `verify-ledger` has something to say for each kind of difference: the demo and CI rest on its silence.
-@Suite(.timeLimit(.minutes(4)))
+@Suite(.timeLimit(.minutes(20)))
 struct VerifyLedgerTests {
     private static let person = "+19990000001"
     private static let busy = "+19990000002"

@@ -17,7 +17,7 @@ import TestSupport
 import Testing
 
 /// When the recorder lets go of what it was told: after the commit, and once.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct AckTests {
     private static func recorder(_ house: House, _ consuming: AMQPConnection) -> OutcomeRecorder {
         OutcomeRecorder(

@@ -14,7 +14,7 @@ import TestSupport
 import Testing
 
 /// `call-scheduler dead-letters`: people look at what nobody could handle, and act on it.
-@Suite(.timeLimit(.minutes(4)))
+@Suite(.timeLimit(.minutes(20)))
 struct DeadLetterTests {
     /// What `list --json` says of a letter.
     private struct Letter: Decodable, Equatable {

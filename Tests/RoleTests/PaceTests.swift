@@ -7,7 +7,7 @@ import Testing
 
 @testable import Dialing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(20)))
 struct PaceTests {
     private static let start = ContinuousClock.now
 
@@ -150,7 +150,7 @@ struct PaceTests {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(20)))
 struct LatePermissionTests {
     @Test("batches become smaller while their results come too late, down to one, and large again afterwards")
     func batches() async throws {

@@ -16,7 +16,7 @@ import Testing
 @testable import Dialing
 
 /// What the provider does not call, and what follows for the others.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(20)))
 struct RefusalTests {
     /// Refuses some numbers, and takes all others.
     private static func provider(
