@@ -5,7 +5,6 @@ import AsyncHTTPClient
 import CallModel
 import Foundation
 import Logging
-import NIOCore
 import TestBasics
 import Testing
 
@@ -79,13 +78,13 @@ enum Fixture {
         baseURL: String,
         callbackBaseURL: String = "https://calls.example.org",
         requestTimeout: Duration = .seconds(120),
-        connectTimeout: Duration = .seconds(10),
         clock: TestClock? = nil,
         _ body: (TwilioProvider) async throws -> Result
     ) async throws -> Result {
-        var clientConfiguration = TwilioProvider.makeHTTPClientConfiguration()
-        clientConfiguration.timeout.connect = TimeAmount(connectTimeout)
-        let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: clientConfiguration)
+        let client = HTTPClient(
+            eventLoopGroupProvider: .singleton,
+            configuration: TwilioProvider.makeHTTPClientConfiguration()
+        )
         let provider = TwilioProvider(
             configuration: try Self.configuration(
                 baseURL: baseURL,
