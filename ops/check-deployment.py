@@ -55,7 +55,7 @@ for path in sorted(pathlib.Path("ops/kubernetes/base").glob("*.yaml")):
                 faults.append(f"{path}: a root file system can be written")
             for variable in container.get("env", []):
                 check_setting(str(path), variable["name"])
-if workloads != {"selector", "dialer", "recorder", "webhooks", "migrate"}:
+if workloads != {"selector", "dialer", "recorder", "webhooks", "operator", "migrate"}:
     faults.append(f"ops/kubernetes/base: the workloads are {sorted(workloads)}")
 
 # The autoscaler asks for what the adapter tells, and the adapter for figures that exist.
@@ -106,6 +106,31 @@ for path in ("README.md", "CONTRIBUTING.md", "ops/lib.sh"):
     for told in re.findall(r"Swift (\d+\.\d+)", pathlib.Path(path).read_text()):
         if path != "README.md" or told != oldest:
             faults.append(f"{path}: says Swift {told}; Package.swift says {oldest}, and README.md tells it")
+
+# The cluster's Prometheus: Debian's knows no Kubernetes, so that its targets are replaced before it reads the rest. The alerts go by
+# the job's name and the label `role`.
+scraping = documents(pathlib.Path("ops/kubernetes/prometheus-scrape.yml"))[0]
+for job in scraping["scrape_configs"]:
+    del job["kubernetes_sd_configs"]
+configuration = pathlib.Path(".local/prometheus-scrape.yml")
+configuration.write_text(yaml.safe_dump(scraping))
+answer = subprocess.run(["promtool", "check", "config", str(configuration)], capture_output=True, text=True, check=False)
+configuration.unlink()
+if answer.returncode != 0:
+    faults.append(f"ops/kubernetes/prometheus-scrape.yml: {answer.stderr or answer.stdout}")
+jobs = [job["job_name"] for job in scraping["scrape_configs"]]
+labels = {rule.get("target_label") for job in scraping["scrape_configs"] for rule in job["relabel_configs"]}
+if jobs != ["call-scheduler"] or "role" not in labels:
+    faults.append("ops/kubernetes/prometheus-scrape.yml: the alerts know a job call-scheduler with a label role")
+
+# Every image has a tag that names a version.
+for path in [*pathlib.Path("ops/kubernetes").glob("*/*.yaml"), pathlib.Path("ops/docker/compose.yml")]:
+    for image in re.findall(r"image: *(\S+)", path.read_text()):
+        if image != "call-scheduler" and not re.search(r":v?\d", image):
+            faults.append(f"{path}: {image} has no version")
+production = documents(pathlib.Path("ops/kubernetes/production/kustomization.yaml"))[0]
+if any(not re.fullmatch(r"\d+\.\d+\.\d+", image["newTag"]) for image in production["images"]):
+    faults.append("ops/kubernetes/production: the image's tag is no version")
 
 # The dashboard: figures that exist, queries that Prometheus can read.
 dashboard = json.loads(text["ops/grafana/call-scheduler.json"])

@@ -8,8 +8,13 @@ public import AMQP
 public enum CallTopology {
     /// Direct exchange for dial requests; the routing key is the trunk.
     public static let dialExchange = "dial"
-    /// Exchange and queue for refused requests and poison, for people to look at.
+    /// Exchange and queue for what nobody could handle, for people to look at.
     public static let dead = "dial.dead"
+    /// Exchange and queue for requests that the provider did not take. Nothing is wrong with them, and an outage makes many:
+    /// they go by themselves.
+    public static let unplaced = "dial.unplaced"
+    /// Where messages lie that were not handled.
+    public static let deadLetterQueues = [Self.dead, Self.unplaced]
     /// Direct exchange and queue for reports about calls.
     public static let callEvents = "call.events"
     /// Direct exchange for hints to dialers; the routing key is the dialer's id.
@@ -28,18 +33,23 @@ public enum CallTopology {
     }
 
     /// What holds what nobody could handle.
-    public static func deadLetters() -> AMQPTopology {
+    public static func deadLetters() -> AMQPTopology { Self.holding(Self.dead) }
+
+    /// What holds requests that the provider did not take.
+    public static func unplacedRequests() -> AMQPTopology { Self.holding(Self.unplaced) }
+
+    private static func holding(_ name: String) -> AMQPTopology {
         var topology = AMQPTopology()
-        topology.exchange(Self.dead, kind: .fanout, durable: true)
-        topology.queue(Self.dead, kind: .quorum, durable: true)
-        topology.bind(queue: Self.dead, exchange: Self.dead, routingKey: "")
+        topology.exchange(name, kind: .fanout, durable: true)
+        topology.queue(name, kind: .quorum, durable: true)
+        topology.bind(queue: name, exchange: name, routingKey: "")
         return topology
     }
 
     /// A trunk's requests. No time-to-live: a held message that outlives it would expire instead of being redelivered,
     /// and its call could never be adopted.
     public static func dialRequests(trunk: String) -> AMQPTopology {
-        var topology = Self.deadLetters()
+        var topology = Self.deadLetters().union(Self.unplacedRequests())
         topology.exchange(Self.dialExchange, kind: .direct, durable: true)
         topology.queue(
             Self.dialQueue(trunk: trunk),

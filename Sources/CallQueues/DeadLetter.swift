@@ -5,7 +5,7 @@ public import AMQP
 import CallModel
 public import Foundation
 
-/// A message that nobody could handle, as it lies in `dial.dead`.
+/// A message that was not handled, as it lies in `dial.dead` or `dial.unplaced`.
 public struct DeadLetter: Sendable {
     /// What kind of fault put it there.
     public enum Kind: String, Sendable, CaseIterable, Codable {
@@ -69,7 +69,10 @@ public struct DeadLetter: Sendable {
         case .success(let callID):
             self.callID = callID
             let why = Self.text(message.headers["x-first-death-reason"]) ?? Self.text(death["reason"]) ?? "rejected"
-            if let said {
+            if Self.text(message.headers[Self.kindHeader]) == Kind.notPlaced.rawValue {
+                self.kind = .notPlaced
+                self.reason = Self.notPlacedReason
+            } else if let said {
                 self.kind = .refused
                 self.reason = said
             } else if why != "rejected" {
@@ -77,7 +80,7 @@ public struct DeadLetter: Sendable {
                 self.reason = "the broker put it aside: \(why)"
             } else if message.type == DialRequest.messageType {
                 self.kind = .notPlaced
-                self.reason = "the provider did not take the call"
+                self.reason = Self.notPlacedReason
             } else {
                 self.kind = .refused
                 self.reason = "it was refused, and the reason could not be kept"
@@ -103,6 +106,26 @@ public struct DeadLetter: Sendable {
         return AMQPPublication(message: message, exchange: CallTopology.dead, routingKey: delivery.routingKey)
     }
 
+    /// A request whose call the provider did not take, ready to be published.
+    /// - Parameters:
+    ///   - delivery: The request.
+    ///   - trunk: Whose queue it came from.
+    ///   - lifetime: After this time it goes by itself.
+    /// - Returns: A copy for `dial.unplaced`; the original is to be acked once that is confirmed.
+    public static func unplaced(_ delivery: AMQPDelivery, trunk: String, lifetime: Duration) -> AMQPPublication {
+        var publication = Self.publication(
+            of: delivery,
+            from: CallTopology.dialQueue(trunk: trunk),
+            reason: Self.notPlacedReason
+        )
+        publication.message.headers[Self.kindHeader] = .string(Kind.notPlaced.rawValue)
+        publication.message.expiration = lifetime
+        publication.exchange = CallTopology.unplaced
+        return publication
+    }
+
+    private static let notPlacedReason = "the provider did not take the call"
+
     /// The message as it was before it died, ready to be sent to where it was sent first; nil when nobody knows where.
     public static func revival(of delivery: AMQPDelivery) -> AMQPPublication? {
         let letter = DeadLetter(delivery)
@@ -113,6 +136,7 @@ public struct DeadLetter: Sendable {
         return AMQPPublication(message: message, exchange: exchange, routingKey: letter.routingKey)
     }
 
+    private static let kindHeader = "call-scheduler-kind"
     private static let reasonHeader = "call-scheduler-reason"
     private static let queueHeader = "call-scheduler-queue"
     private static let exchangeHeader = "call-scheduler-exchange"
@@ -120,8 +144,10 @@ public struct DeadLetter: Sendable {
     private static let sinceHeader = "call-scheduler-since"
 
     private static func isOfDeath(_ header: String) -> Bool {
-        [Self.reasonHeader, Self.queueHeader, Self.exchangeHeader, Self.routingKeyHeader, Self.sinceHeader]
-            .contains(header)
+        [
+            Self.kindHeader, Self.reasonHeader, Self.queueHeader, Self.exchangeHeader, Self.routingKeyHeader,
+            Self.sinceHeader,
+        ].contains(header)
             || ["x-death", "x-first-death-", "x-last-death-", "x-delivery-count"].contains { header.hasPrefix($0) }
     }
 

@@ -7,7 +7,7 @@ import Foundation
 import Logging
 import NIOConcurrencyHelpers
 
-/// What lies in `dial.dead`, from the oldest on. What is only looked at goes back when the connection ends. The broker keeps the
+/// What lies in `dial.dead` and, after that, in `dial.unplaced`, each from the oldest on. What is only looked at goes back when the connection ends. The broker keeps the
 /// order of what one consumer held and puts it behind what it did not hold, so that all of it is taken, however little is asked
 /// for. Of more than ``mostAtOnce`` the oldest lie behind the others afterwards.
 struct DeadLetterBox {
@@ -55,9 +55,9 @@ struct DeadLetterBox {
     }
 
     /// How many there are.
-    func count() async throws -> Int {
+    private func count(_ queue: String) async throws -> Int {
         do {
-            return try await self.connection.queueStatus(CallTopology.dead).messagesReady
+            return try await self.connection.queueStatus(queue).messagesReady
         } catch  where error.code == .notFound {
             return 0
         }
@@ -69,15 +69,20 @@ struct DeadLetterBox {
     /// - Throws: `AMQPError`, and `CheckFailed` when the connection broke meanwhile.
     func walk(_ decide: (DeadLetter) -> Fate) async throws -> Outcome {
         var outcome = Outcome()
-        guard try await self.count() > 0 else { return outcome }
-        let consumer = self.connection.consume(queue: CallTopology.dead, prefetch: Self.mostAtOnce)
+        for queue in CallTopology.deadLetterQueues { try await self.walk(queue, &outcome, decide) }
+        return outcome
+    }
+
+    private func walk(_ queue: String, _ outcome: inout Outcome, _ decide: (DeadLetter) -> Fate) async throws {
+        guard try await self.count(queue) > 0 else { return }
+        let consumer = self.connection.consume(queue: queue, prefetch: Self.mostAtOnce)
         let seen = NIOLockedValueBox((count: 0, at: ContinuousClock.now))
         let watchdog = Task {
             // Over when nothing more comes, and nothing more is there.
             while !Task.isCancelled {
                 try await Task.sleep(for: .milliseconds(200))
                 let isQuiet = ContinuousClock.now - seen.withLockedValue(\.at) > .seconds(1)
-                if isQuiet, try await self.isOver(held: seen.withLockedValue(\.count)) { break }
+                if isQuiet, try await self.isOver(queue, held: seen.withLockedValue(\.count)) { break }
             }
             await consumer.cancel()
         }
@@ -100,13 +105,12 @@ struct DeadLetterBox {
         guard self.connection.statistics.reconnects == 0 else {
             throw CheckFailed(message: "the broker went away meanwhile: say it again")
         }
-        return outcome
     }
 
     /// Whether nothing more will come: nothing waits, or all that one consumer may hold is held.
-    private func isOver(held: Int) async throws -> Bool {
+    private func isOver(_ queue: String, held: Int) async throws -> Bool {
         if held >= Self.mostAtOnce { return true }
-        return try await self.count() == 0
+        return try await self.count(queue) == 0
     }
 
     private func sendAgain(_ batch: inout [(letter: DeadLetter, delivery: AMQPDelivery)], _ outcome: inout Outcome)

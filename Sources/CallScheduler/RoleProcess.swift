@@ -83,7 +83,7 @@ struct RoleProcess {
             database: client,
             broker: broker,
             settings: role,
-            figures: ClientFigures(database: client)
+            figures: ClientFigures(database: client, logger: logger)
         )
         Self.metrics.beforeExposition { [figures = process.figures] in figures.update() }
         do {
@@ -99,7 +99,7 @@ struct RoleProcess {
         try await self.checkSchema()
         let publisher = self.connection(.publisher, topology: self.publisherTopology)
         try await publisher.waitUntilReady(timeout: .seconds(30))
-        var services: [any Service] = [self.closing { await publisher.close() }]
+        var services: [any Service] = [self.figures, self.closing { await publisher.close() }]
         var checks = [self.databaseCheck, Self.check("broker", publisher)]
         var provider: TwilioProvider?
         if let configuration = self.settings.provider {
@@ -135,6 +135,7 @@ struct RoleProcess {
         if self.roles.contains(.dialer), let provider {
             let (dialer, consuming) = self.makeDialer(provider: provider, publisher: publisher)
             services += [self.closing { await consuming.close() }, dialer]
+            Self.metrics.beforeExposition { dialer.updateFigures() }
             checks += [
                 Self.check("dialer's connection", consuming), HealthCheck(name: "dialer") { dialer.currentFault },
             ]

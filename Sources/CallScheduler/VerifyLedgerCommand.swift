@@ -17,7 +17,7 @@ struct VerifyLedgerCommand: AsyncParsableCommand {
     )
     @OptionGroup var common: CommonOptions
     @OptionGroup var output: OutputOptions
-    @Option(help: "The ledger's URL, e.g. http://127.0.0.1:9100/simulator/ledger.") var ledger: String
+    @Option(help: "The ledger's URL, e.g. http://127.0.0.1:9180/simulator/ledger.") var ledger: String
     @Option(help: "The campaign.") var campaign: String
     @Option(help: "The most calls that may be live at once: the sum of all DIALER_MAX_CONCURRENT_CALLS.")
     var maxLive: Int?

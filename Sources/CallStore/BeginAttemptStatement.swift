@@ -4,6 +4,13 @@
 import Postgres
 
 extension CallStore {
+    /// Why a call is not allowed at the second check: all words that the statement has for it.
+    public static let reasonsNotToCall = [
+        "excluded", "no_consent", "excluded_for_now", "campaign_not_running", "campaign_ended", "trunk_paused",
+        "attempts_used_up", "window_closed", "country_rests", "number_rests", "not_its_day_part", "request_expired",
+        "campaign_incomplete", "cell_quota_reached", "calls_at_once", "calls_per_hour", "quota_reached", "number_busy",
+    ]
+
     /// The second check, in the statement that creates the attempt.
     ///
     /// `$1` call ids, `$2` contact ids, `$3` expiries, `$4` dialer, `$5` trunk, `$6` margin in seconds.

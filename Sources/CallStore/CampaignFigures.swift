@@ -1,7 +1,7 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
-public import Foundation
+import Foundation
 import Postgres
 
 extension CallStore {
@@ -9,52 +9,36 @@ extension CallStore {
     public struct CampaignFigures: Sendable {
         /// The campaign's name.
         public let name: String
-        /// Its trunk.
-        public let trunk: String
         /// Contacts whose time has come, whatever their window says; no more than ``CallStore/countedAtMost`` are counted.
         public let due: Int
         /// Those among them that have been called before.
         public let retriesDue: Int
         /// Contacts that are claimed or being called.
         public let underWay: Int
-        /// When the oldest claim was made that nobody has dialed yet.
-        public let oldestClaim: Date?
     }
 
     /// Counting ends there: more due contacts than this say nothing new, and cost time.
     public static let countedAtMost = 10_000
 
-    /// How the running campaigns stand, and the database's clock.
+    /// How the running campaigns stand.
     /// - Throws: `PostgresError`.
-    public func campaignFigures() async throws -> (now: Date, campaigns: [CampaignFigures]) {
-        let result = try await self.client.execute(Self.campaignFigures, [Self.countedAtMost])
-        var now = Date()
-        let campaigns = try result.map { row in
-            now = try row.decode(Date.self, at: 6)
-            return CampaignFigures(
+    public func campaignFigures() async throws -> [CampaignFigures] {
+        try await self.client.execute(Self.campaignFigures, [Self.countedAtMost]).map { row in
+            CampaignFigures(
                 name: try row.decode(String.self, at: 0),
-                trunk: try row.decode(String.self, at: 1),
-                due: try row.decode(Int.self, at: 2),
-                retriesDue: try row.decode(Int.self, at: 3),
-                underWay: try row.decode(Int.self, at: 4),
-                oldestClaim: try row.decode(Date?.self, at: 5)
+                due: try row.decode(Int.self, at: 1),
+                retriesDue: try row.decode(Int.self, at: 2),
+                underWay: try row.decode(Int.self, at: 3)
             )
         }
-        return (now, campaigns)
     }
 
-    /// `$1` contacts to count at most. A claim's time is in its `call_id`, a UUID of version 7.
+    /// `$1` contacts to count at most.
     private static let campaignFigures = PostgresStatement(
         name: "campaign_figures",
         """
-        select k.name, k.trunk, d.due, d.retries,
-            (select count(*) from contacts p where p.campaign_id = k.id and p.state = 'in_progress'),
-            (select to_timestamp(('x' || left(replace(p.call_id::text, '-', ''), 12))::bit(48)::bigint / 1000.0)
-             from contacts p
-             where p.campaign_id = k.id and p.state = 'in_progress' and p.prior_state is not null
-             order by p.lease_until
-             limit 1),
-            now()
+        select k.name, d.due, d.retries,
+            (select count(*) from contacts p where p.campaign_id = k.id and p.state = 'in_progress')
         from campaigns k
         cross join lateral (
             select count(*) as due, count(*) filter (where o.state = 'not_reached') as retries

@@ -3,6 +3,7 @@
 
 import AMQP
 import CallModel
+import CallQueues
 import CallStore
 import Foundation
 import Logging
@@ -62,7 +63,7 @@ extension Dialer {
         }
     }
 
-    /// Nothing was placed: the contact goes back uncharged, and what is for people to look at is dead-lettered.
+    /// Nothing was placed: the contact goes back uncharged, and what people may want to look at is kept for a while.
     private func giveBack(
         _ request: DialRequest,
         _ delivery: AMQPDelivery,
@@ -78,7 +79,29 @@ extension Dialer {
         // The message may have been delivered anew meanwhile: settle the one that is held.
         let call = self.held.remove(request.callID)
         self.slots.release(request.callID)
-        isForPeople ? self.reject(call?.delivery ?? delivery) : self.ack(call?.delivery ?? delivery)
+        let held = call?.delivery ?? delivery
+        isForPeople ? await self.keepUnplaced(delivery, held: held) : self.ack(held)
+    }
+
+    /// - Parameters:
+    ///   - delivery: The request as it came.
+    ///   - held: The same, as the broker has handed it out last.
+    private func keepUnplaced(_ delivery: AMQPDelivery, held: AMQPDelivery) async {
+        let copy = DeadLetter.unplaced(
+            delivery,
+            trunk: self.configuration.trunk,
+            lifetime: self.configuration.unplacedLifetime
+        )
+        do {
+            if case .failure(let error)? = await self.publishing.publish(batch: [copy]).first { throw error }
+            self.ack(held)
+        } catch {
+            self.logger.notice(
+                "A request that was not placed becomes a dead letter",
+                metadata: .keys([.error: "\(error)"])
+            )
+            self.reject(held)
+        }
     }
 
     /// The provider does not call this number, or its country: it rests, uncharged, and the others go on. The same refusal

@@ -131,7 +131,6 @@ extension Dialer {
         )
         // Held from before the request is sent: the call may end before the answer is read.
         self.held.insert(call)
-        self.metrics.live.record(self.slots.heldCount)
         let span = startSpan(
             "place call",
             context: CallMessages.context(of: delivery).rooted(at: request.callID),
@@ -154,7 +153,7 @@ extension Dialer {
             )
             FailPoint.dialerAnswered.reach()
             self.metrics.placeDuration.record(duration: self.clock.now() - start)
-            self.metrics.placement("accepted")
+            self.metrics.accepted()
             // By two clocks, which may differ a little.
             self.metrics.claimToPlaced.recordSeconds(max(0, Date().timeIntervalSince(request.claimedAt)))
             if let dueAt = request.dueAt {
@@ -170,7 +169,7 @@ extension Dialer {
             }
             FailPoint.dialerNoted.reach()
         } catch {
-            self.metrics.placement(error.code.description)
+            self.metrics.failed(error.code)
             await self.placementFailed(error, request: request, delivery: delivery, logger: logger)
         }
     }

@@ -67,27 +67,30 @@ extension Dialer {
         logger: Logger
     ) async -> Bool {
         let deadline = details.askedAt + self.configuration.permissionLifetime
-        let reason: String
+        let reason: DialerMetrics.LeavingRefusal
         var backOff = self.configuration.failureBackOff
         if self.clock.now() >= deadline {
-            reason = "permission_outdated"
+            reason = .outdated
             self.permissions.withLockedValue { permissions in
                 permissions.failed(now: self.clock.now())
                 // Not before the database is asked again, lest the contact be claimed in vain.
                 if case .open(let until) = permissions.state { backOff = max(backOff, until - self.clock.now()) }
             }
-            logger.warning("The database answered too late for a call to be placed", metadata: .keys([.reason: reason]))
+            logger.warning(
+                "The database answered too late for a call to be placed",
+                metadata: .keys([.reason: reason.rawValue])
+            )
         } else {
             self.permissions.withLockedValue { $0.succeeded() }
             guard await !self.tokens.mayLeave(before: deadline) else { return true }
-            reason = "held_back"
-            logger.notice("Does not call", metadata: .keys([.reason: reason]))
+            reason = .heldBack
+            logger.notice("Does not call", metadata: .keys([.reason: reason.rawValue]))
         }
         self.tokens.giveBack(turn)
         self.breaker.withLockedValue { $0.unused(now: self.clock.now()) }
-        self.metrics.notAllowed(reason)
+        self.metrics.notAllowed(reason.rawValue)
         let done = await self.untilDone("A contact waits to be given back") { [backOff] in
-            try await self.store.revertAttempt(callID: request.callID, errorCode: reason, backOff: backOff)
+            try await self.store.revertAttempt(callID: request.callID, errorCode: reason.rawValue, backOff: backOff)
         }
         if done != nil {
             self.slots.release(request.callID)

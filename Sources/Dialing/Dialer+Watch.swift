@@ -33,7 +33,6 @@ extension Dialer {
                 nextCheck: now + .seconds(5)
             )
         )
-        self.metrics.live.record(self.slots.heldCount)
     }
 
     /// The calls' rows are final: ack their messages and free their slots. Doing so twice changes nothing.
@@ -43,7 +42,6 @@ extension Dialer {
         FailPoint.dialerSettling.reach()
         self.consuming.ack(calls.compactMap(\.delivery))
         self.slots.release(calls.map(\.callID))
-        self.metrics.live.record(self.slots.heldCount)
     }
 
     /// Three loops for all held calls. Apart, so that a database that is away does not keep the provider from being asked,
@@ -58,7 +56,6 @@ extension Dialer {
 
     private func watchProvider() async {
         while !Task.isCancelled {
-            self.metrics.breakerOpen.record(self.breaker.withLockedValue { $0.state == .closed } ? 0 : 1)
             await self.check(self.held.due(now: self.clock.now()))
             try? await self.clock.sleep(for: .milliseconds(500))
         }

@@ -24,7 +24,7 @@ public final class Dialer: Service {
     let consuming: AMQPConnection
     let publishing: AMQPConnection
     let logger: Logger
-    let metrics = DialerMetrics()
+    let metrics: DialerMetrics
     let slots: CallSlots
     let held = HeldCalls()
     let tokens: TokenBucket
@@ -92,6 +92,7 @@ public final class Dialer: Service {
         logger[.dialerID] = configuration.id
         logger[.trunk] = configuration.trunk
         self.logger = logger
+        self.metrics = DialerMetrics(trunk: configuration.trunk)
         self.slots = CallSlots(capacity: configuration.maximumConcurrentCalls)
         self.clock = clock
         self.tokens = TokenBucket(rate: configuration.callsPerSecond, clock: clock)
@@ -135,8 +136,19 @@ public final class Dialer: Service {
         }
     }
 
-    /// How many calls this dialer holds.
-    public var liveCalls: Int { self.slots.heldCount }
+    /// How many calls this dialer holds: also those that are being placed, or are over and not recorded yet.
+    public var heldCalls: Int { self.slots.heldCount }
+
+    /// How many of them ring or are answered, as far as is known.
+    public var liveCalls: Int { self.held.liveCount }
+
+    /// Brings the figures up to date that are read off its state.
+    public func updateFigures() {
+        self.metrics.live.record(self.liveCalls)
+        self.metrics.held.record(self.heldCalls)
+        self.metrics.limit.record(self.configuration.maximumConcurrentCalls)
+        self.metrics.breakerOpen.record(self.breaker.withLockedValue { $0.state == .closed } ? 0 : 1)
+    }
 
     /// How often its connections to the broker were made anew.
     public var reconnects: Int { self.consuming.statistics.reconnects + self.publishing.statistics.reconnects }
@@ -144,7 +156,6 @@ public final class Dialer: Service {
     /// Dials until the process drains: takes no more then, lets placements in flight finish, and gives the messages
     /// of live calls back to the head of the queue by closing its connection, for other dialers to adopt.
     public func run() async throws {
-        self.metrics.limit.record(self.configuration.maximumConcurrentCalls)
         await withTaskCancellationOrGracefulShutdownHandler {
             await self.seed()
         } onCancelOrGracefulShutdown: {

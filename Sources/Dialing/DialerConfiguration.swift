@@ -37,6 +37,9 @@ public struct DialerConfiguration: Sendable {
     /// How long a contact rests whose request was put aside because its statement fails.
     public var putAsideBackOff: Duration = .seconds(60)
 
+    /// How long a request is kept, for people to look at, that the provider did not take.
+    public var unplacedLifetime: Duration = .seconds(86_400)
+
     /// Creates settings with the defaults.
     /// - Parameter id: Who this dialer is.
     public init(id: String) {

@@ -40,6 +40,9 @@ struct HeldCall: Sendable {
     private(set) var report: CallEvent?
     private(set) var timesReported = 0
 
+    /// Whether it rings or is answered, as far as is known: the provider has it, and has not told of its end.
+    var isLive: Bool { if case .known = self.placement { self.report == nil } else { false } }
+
     /// The report goes to the broker, and goes again after a pause that doubles up to five minutes.
     mutating func isReported(_ event: CallEvent, now: ContinuousClock.Instant) {
         self.report = event

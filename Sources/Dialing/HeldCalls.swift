@@ -22,6 +22,9 @@ final class HeldCalls: Sendable {
 
     var count: Int { self.calls.withLockedValue { $0.count } }
 
+    /// How many are at the provider and not over, as far as is known.
+    var liveCount: Int { self.calls.withLockedValue { $0.values.count { $0.call.isLive } } }
+
     var callIDs: [UUID] { self.calls.withLockedValue { Array($0.keys) } }
 
     func insert(_ call: HeldCall) {

@@ -4,6 +4,7 @@
 import CallModel
 import CallStore
 import Metrics
+import NIOConcurrencyHelpers
 import Observability
 
 /// The Recorder's figures.
@@ -20,12 +21,25 @@ struct RecorderMetrics: Sendable {
     let batchSize = Recorder(label: "call_scheduler_recorder_batch_size", aggregate: true)
     let batchDuration = Timer(label: "call_scheduler_recorder_batch_duration_seconds")
 
+    private let outcomes = NIOLockedValueBox<[String: LabeledCounters]>([:])
+
+    private func counters(campaign: String) -> LabeledCounters {
+        self.outcomes.withLockedValue { outcomes in
+            if let counters = outcomes[campaign] { return counters }
+            let counters = LabeledCounters(
+                label: "call_scheduler_recorder_outcomes_total",
+                dimension: "outcome",
+                values: CallOutcome.allCases.map(\.rawValue),
+                others: [("campaign", campaign)]
+            )
+            outcomes[campaign] = counters
+            return counters
+        }
+    }
+
     func outcomes(_ outcomes: [CallStore.RecordedOutcome]) {
         for (kind, same) in Dictionary(grouping: outcomes, by: { [$0.campaign, $0.outcome.rawValue] }) {
-            Counter(
-                label: "call_scheduler_recorder_outcomes_total",
-                dimensions: [("campaign", self.campaigns.value(kind[0])), ("outcome", kind[1])]
-            ).increment(by: same.count)
+            self.counters(campaign: self.campaigns.value(kind[0]))[kind[1]].increment(by: same.count)
         }
         for outcome in outcomes {
             if let duration = outcome.ringToAnswer { self.ringToAnswer.record(duration: duration) }

@@ -49,6 +49,7 @@ public final class Selector: Service {
     let clock: PassClock
     let declaredTrunks = NIOLockedValueBox<Set<String>>([])
     let unwatchedTrunks = NIOLockedValueBox<Set<String>>([])
+    let watchedTrunks = NIOLockedValueBox<Set<String>>([])
     let turns = NIOLockedValueBox(TurnOrder())
     private let fault = NIOLockedValueBox<String?>("no pass has been made yet")
 
@@ -79,6 +80,7 @@ public final class Selector: Service {
     /// Makes a pass every interval until the process drains. A failed pass is logged and repeated.
     public func run() async throws {
         async let _: Void = self.mergeCounts()
+        async let _: Void = self.watchTrunks()
         while !Task.isShuttingDownGracefully, !Task.isCancelled {
             // A pass that has claimed must also publish: only the pause between passes is cut short.
             let (pause, fullTrunks) = await self.guardedPass()
@@ -145,10 +147,9 @@ public final class Selector: Service {
             summary.completedCampaigns += 1
             self.logger.info("Campaign is complete", metadata: .keys([.campaign: name]))
         }
-        let standing = try await self.store.campaignFigures()
-        self.metrics.standing(standing.campaigns, now: standing.now)
+        self.metrics.standing(try await self.store.campaignFigures())
         self.metrics.aside(try await self.store.faults())
-        try await self.countDeadLetters()
+        try await self.lookAtQueues()
         let duration = self.clock.now() - start
         self.metrics.passes.increment()
         self.metrics.passDuration.record(duration: duration)
@@ -159,18 +160,6 @@ public final class Selector: Service {
             )
         }
         return summary
-    }
-
-    /// The queue is declared with the trunks' queues: without any, nobody has sent anything to it.
-    private func countDeadLetters() async throws {
-        guard self.declaredTrunks.withLockedValue({ !$0.isEmpty }) else { return }
-        do {
-            self.metrics.deadLetters.record(try await self.broker.queueStatus(CallTopology.dead).messagesReady)
-        } catch {
-            guard error.code == .notFound else { throw error }
-            // Somebody has deleted it: the next pass declares everything again.
-            self.declaredTrunks.withLockedValue { $0.removeAll() }
-        }
     }
 
     func declare(trunk: String) async throws {

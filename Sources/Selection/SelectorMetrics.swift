@@ -1,8 +1,8 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
+import CallQueues
 import CallStore
-import Foundation
 import Metrics
 import Observability
 
@@ -15,11 +15,38 @@ struct SelectorMetrics: Sendable {
     let orphansRenewed = Counter(label: "call_scheduler_selector_orphans_renewed_total")
     let passes = Counter(label: "call_scheduler_selector_passes_total")
     let passesFailed = Counter(label: "call_scheduler_selector_passes_failed_total")
-    let deadLetters = Gauge(label: "call_scheduler_selector_dead_letters_ready")
     let confirmDuration = Timer(label: "call_scheduler_selector_confirm_duration_seconds")
-    private let aside = LabeledCounters(label: "call_scheduler_selector_put_aside_total", dimension: "kind")
+    private let aside = LabeledCounters(
+        label: "call_scheduler_selector_put_aside_total",
+        dimension: "kind",
+        values: CallStore.Fault.Kind.allCases.map(\.rawValue)
+    )
     private let campaigns = BoundedLabels()
     let passDuration = Timer(label: "call_scheduler_selector_pass_duration_seconds")
+
+    init() {
+        self.aside([])
+        for queue in CallTopology.deadLetterQueues { self.deadLetters(0, queue: queue) }
+    }
+
+    func deadLetters(_ messages: Int, queue: String) {
+        Gauge(label: "call_scheduler_selector_dead_letters_ready", dimensions: [("queue", queue)]).record(messages)
+    }
+
+    /// - Parameters:
+    ///   - trunk: A trunk.
+    ///   - queue: Its queue; nil when it cannot be used.
+    func standing(_ trunk: CallStore.TrunkFigures, _ queue: (messagesReady: Int, consumers: Int)?) {
+        let label = [("trunk", trunk.name)]
+        Gauge(label: "call_scheduler_selector_oldest_request_seconds", dimensions: label)
+            .record(trunk.oldestClaimSeconds)
+        let isPaused = trunk.isInUse && trunk.isPaused
+        Gauge(label: "call_scheduler_selector_trunk_paused", dimensions: label).record(isPaused ? 1 : 0)
+        guard let queue else { return }
+        self.queueReady(queue.messagesReady, trunk: trunk.name)
+        let isUnserved = trunk.isInUse && !trunk.isPaused && queue.consumers == 0
+        Gauge(label: "call_scheduler_selector_trunk_without_dialers", dimensions: label).record(isUnserved ? 1 : 0)
+    }
 
     func queueReady(_ messages: Int, trunk: String) {
         Gauge(label: "call_scheduler_selector_queue_ready", dimensions: [("trunk", trunk)]).record(messages)
@@ -44,7 +71,7 @@ struct SelectorMetrics: Sendable {
     }
 
     /// Campaigns that run no more have nothing due: a figure that stood still would say otherwise.
-    func standing(_ figures: [CallStore.CampaignFigures], now: Date) {
+    func standing(_ figures: [CallStore.CampaignFigures]) {
         var values: [String: (due: Int, retries: Int, underWay: Int)] = [:]
         for name in self.campaigns.names { values[name] = (0, 0, 0) }
         for figure in figures {
@@ -58,11 +85,6 @@ struct SelectorMetrics: Sendable {
             Gauge(label: "call_scheduler_selector_campaign_due", dimensions: label).record(value.due)
             Gauge(label: "call_scheduler_selector_campaign_retries_due", dimensions: label).record(value.retries)
             Gauge(label: "call_scheduler_selector_campaign_under_way", dimensions: label).record(value.underWay)
-        }
-        for (trunk, figures) in Dictionary(grouping: figures, by: \.trunk) {
-            let oldest = figures.compactMap(\.oldestClaim).min()
-            Gauge(label: "call_scheduler_selector_oldest_request_seconds", dimensions: [("trunk", trunk)])
-                .record(oldest.map { max(0, now.timeIntervalSince($0)) } ?? 0)
         }
     }
 }

@@ -34,6 +34,13 @@ public struct TelephonyError: Error, Sendable, CustomStringConvertible {
             case .unknown: "unknown"
             }
         }
+
+        /// All these words.
+        public static let words = [
+            Self.rejected, .refusedForNow(retryAfter: nil), .providerDown, .tooLate, .refused(.number),
+            .refused(.country),
+            .misconfigured(.campaign), .unknown,
+        ].map(\.description)
     }
 
     /// What the provider does not call.

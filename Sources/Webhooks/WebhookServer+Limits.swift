@@ -41,7 +41,7 @@ extension WebhookServer {
         if self.configuration.proxies == 0, request.isForwarded { self.noteForwarding() }
         let address = request.clientAddress(proxies: self.configuration.proxies, connection: context.remoteAddress)
         let isLimited = !self.limits.mayAsk(address, now: self.now())
-        if isLimited, caller == .stranger { return self.turnAway(.tooManyRequests, result: "limited", after: 60) }
+        if isLimited, caller == .stranger { return self.turnAway(.tooManyRequests, result: .limited, after: 60) }
         let heard: Heard
         if self.limits.enter() {
             defer { self.limits.leave() }
@@ -51,16 +51,16 @@ extension WebhookServer {
             // The provider sends head and body together.
             heard = await handle(min(.seconds(2), self.configuration.bodyTimeout))
         } else {
-            return self.turnAway(.serviceUnavailable, result: "overloaded", after: 1)
+            return self.turnAway(.serviceUnavailable, result: .overloaded, after: 1)
         }
         guard !heard.isGenuine, (400...499).contains(heard.response.status.code) else { return heard.response }
         self.limits.refused(address, now: self.now())
-        return isLimited ? self.turnAway(.tooManyRequests, result: "limited", after: 60) : heard.response
+        return isLimited ? self.turnAway(.tooManyRequests, result: .limited, after: 60) : heard.response
     }
 
     /// Refusals are then held against the proxy, and strangers behind it keep out those who are refused for a typing error.
     private func noteForwarding() {
-        self.unexpectedForwarding.increment()
+        self.metrics.unexpectedForwarding.increment()
         guard self.limits.isFirstForwarding() else { return }
         self.logger.warning(
             "Requests come through a proxy (X-Forwarded-For) and WEBHOOK_PROXIES is 0: set it to the number of proxies"
@@ -68,8 +68,9 @@ extension WebhookServer {
     }
 
     /// Without a log line: whoever floods us shall not flood the log.
-    private func turnAway(_ status: HTTPResponse.Status, result: String, after seconds: Int) -> Response {
-        self.count(result)
+    private func turnAway(_ status: HTTPResponse.Status, result: WebhookMetrics.Result, after seconds: Int) -> Response
+    {
+        self.metrics.count(result)
         return Self.comeAgain(status, after: seconds)
     }
 }

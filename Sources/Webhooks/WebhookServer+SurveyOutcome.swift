@@ -35,10 +35,10 @@ extension WebhookServer {
             return Self.answer(.notFound, "reporting outcomes is not configured here: set WEBHOOK_OUTCOME_TOKEN\n")
         }
         guard self.isAuthorized(request.headers[.authorization]) else {
-            return self.refuse(.unauthorized, result: "unauthorized", "the Authorization header holds no valid token")
+            return self.refuse(.unauthorized, result: .unauthorized, "the Authorization header holds no valid token")
         }
         guard let callID = UUID(uuidString: call) else {
-            return self.refuse(.badRequest, result: "malformed", "call_id in the path is no UUID")
+            return self.refuse(.badRequest, result: .malformed, "call_id in the path is no UUID")
         }
         let body: ByteBuffer
         do {
@@ -51,7 +51,7 @@ extension WebhookServer {
             content = try MessageCoding.decode(SurveyOutcomeBody.self, from: Array(body.readableBytesView))
         } catch {
             let words = SurveyOutcomeReport.Outcome.allCases.map(\.rawValue).joined(separator: ", ")
-            return self.refuse(.badRequest, result: "malformed", "\(error.reason); outcome is one of \(words)")
+            return self.refuse(.badRequest, result: .malformed, "\(error.reason); outcome is one of \(words)")
         }
         let report = SurveyOutcomeReport(
             eventID: content.eventID ?? CallID.make(),
@@ -72,17 +72,17 @@ extension WebhookServer {
         do {
             batch = try await self.commit(report)
         } catch {
-            self.count("unrecorded")
+            self.metrics.count(.unrecorded)
             logger.warning("An interview's outcome could not be recorded", metadata: .keys([.error: "\(error)"]))
             // Without a promise: a sender that does not come again may be heard all the same.
             self.broker.publishUnconfirmed(CallMessages.publication(of: report, context: span.context))
             return Self.comeAgain(.serviceUnavailable, after: 5)
         }
         guard batch.unknownCalls.isEmpty else {
-            return self.refuse(.notFound, result: "unknown_call", "no call with this id was made here")
+            return self.refuse(.notFound, result: .unknownCall, "no call with this id was made here")
         }
         // Survey events that it brought are in the outbox, from which a recorder publishes them.
-        self.count("accepted")
+        self.metrics.count(.accepted)
         logger.debug("Took an interview's outcome", metadata: .keys([.outcome: report.outcome.rawValue]))
         return Response(status: .noContent)
     }

@@ -57,7 +57,7 @@ public struct WebhookServer: Service {
     let limits: WebhookLimits
     /// The clock by which refusals are forgotten.
     var now: @Sendable () -> ContinuousClock.Instant = { .now }
-    let unexpectedForwarding = Counter(label: "call_scheduler_webhook_unexpected_forwarding_total")
+    let metrics = WebhookMetrics()
     private let onListening: @Sendable (Int) async -> Void
 
     /// Creates a server.
@@ -161,12 +161,12 @@ public struct WebhookServer: Service {
             event = try self.provider.parseCallback(callback)
         } catch {
             switch error {
-            case .forged: return Heard(self.refuse(.forbidden, result: "forged", "signature does not match"))
+            case .forged: return Heard(self.refuse(.forbidden, result: .forged, "signature does not match"))
             case .malformed(let reason):
                 if let word = self.provider.unknownStatus(in: callback) {
                     return Heard(self.ignore(word), isGenuine: true)
                 }
-                return Heard(self.refuse(.badRequest, result: "malformed", reason), isGenuine: true)
+                return Heard(self.refuse(.badRequest, result: .malformed, reason), isGenuine: true)
             }
         }
         return Heard(await self.take(event, from: request), isGenuine: true)
@@ -174,7 +174,7 @@ public struct WebhookServer: Service {
 
     /// Takes a callback that tells nothing.
     private func ignore(_ word: String) -> Response {
-        self.count("unknown_status")
+        self.metrics.count(.unknownStatus)
         if self.limits.isNew(word: word) {
             self.logger.notice(
                 "The provider has a word for a call's status that we do not know; such callbacks tell nothing",
@@ -197,8 +197,7 @@ public struct WebhookServer: Service {
             CallMessages.publication(of: event, context: span.context)
         }
         if answer.status == .noContent {
-            Timer(label: "call_scheduler_webhook_callback_lag_seconds")
-                .recordSeconds(max(0, Date().timeIntervalSince(event.occurredAt)))
+            self.metrics.lag.recordSeconds(max(0, Date().timeIntervalSince(event.occurredAt)))
             logger.debug("Took a callback", metadata: .keys([.outcome: event.status.rawValue]))
         }
         return answer
@@ -225,11 +224,11 @@ public struct WebhookServer: Service {
             )
         } catch {
             logger.warning("A report could not be handed to the broker", metadata: .keys([.error: "\(error)"]))
-            self.count("unconfirmed")
+            self.metrics.count(.unconfirmed)
             return Self.answer(.serviceUnavailable, "try again\n")
         }
         FailPoint.webhooksPublished.reach()
-        self.count("accepted")
+        self.metrics.count(.accepted)
         return Response(status: .noContent)
     }
 
@@ -242,18 +241,14 @@ public struct WebhookServer: Service {
 
     func refuseBody(_ error: any Error) -> Response {
         (error as? HTTPError)?.status == .requestTimeout
-            ? self.refuse(.requestTimeout, result: "too_slow", "the body took too long")
-            : self.refuse(.contentTooLarge, result: "too_large", "body is too large or was cut off")
+            ? self.refuse(.requestTimeout, result: .tooSlow, "the body took too long")
+            : self.refuse(.contentTooLarge, result: .tooLarge, "body is too large or was cut off")
     }
 
-    func refuse(_ status: HTTPResponse.Status, result: String, _ reason: String) -> Response {
-        self.count(result)
+    func refuse(_ status: HTTPResponse.Status, result: WebhookMetrics.Result, _ reason: String) -> Response {
+        self.metrics.count(result)
         self.logger.warning("A report was refused", metadata: .keys([.reason: reason]))
         return Self.answer(status, reason + "\n")
-    }
-
-    func count(_ result: String) {
-        Counter(label: "call_scheduler_webhook_callbacks_total", dimensions: [("result", result)]).increment()
     }
 
     static func answer(_ status: HTTPResponse.Status, _ text: String) -> Response {

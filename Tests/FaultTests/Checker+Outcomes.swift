@@ -196,8 +196,8 @@ extension Checker {
             // Only a request that was given back is put aside, and only by whoever gave it back.
             let attempt = letter.callID.flatMap { self.attempts[$0] }
             let isExplained =
-                letter.type == DialRequest.messageType && letter.reason == "rejected" && attempt?.isCounted == false
-                && attempt?.errorCode != nil
+                letter.type == DialRequest.messageType && ["not_placed", "rejected"].contains(letter.reason)
+                && attempt?.isCounted == false && attempt?.errorCode != nil
             if !isExplained {
                 violations.append(Violation(.deadLetter, letter.callID, "a \(letter.type), \(letter.reason)"))
             }

@@ -63,7 +63,7 @@ struct DisasterTests {
             // Slots get free, and the dialer has somebody to ask for.
             try await house.rehearsal.release(.end)
             try await eventually("the breaker is open") {
-                try await house.exposes("call_scheduler_dialer_breaker_open 1")
+                try await house.exposes("call_scheduler_dialer_breaker_open{trunk=\"default\"} 1")
             }
             try await house.command(["pause", "--all", "--reason", "the provider is down"])
             try await house.command(["campaign", "forecast", "disaster", "--lines", "\(Self.live)"])
@@ -80,7 +80,7 @@ struct DisasterTests {
             try await house.command(["campaign", "resume", "disaster"])
             try await Self.wait(house.scratch, attempts: before + 5)
             try await eventually("the breaker is closed") {
-                try await house.exposes("call_scheduler_dialer_breaker_open 0")
+                try await house.exposes("call_scheduler_dialer_breaker_open{trunk=\"default\"} 0")
             }
         }
     }

@@ -58,7 +58,9 @@ extension FaultHouse {
         witnesses.surveyMessages = try await self.drain(Self.surveyQueue).map { delivery in
             try CallMessages.decode(SurveyEvent.self, from: delivery, as: SurveyEvent.messageType)
         }
-        witnesses.deadLetters = try await self.drain(CallTopology.dead).map(Self.deadLetter)
+        for queue in CallTopology.deadLetterQueues {
+            witnesses.deadLetters += try await self.drain(queue).map(Self.deadLetter)
+        }
         return witnesses
     }
 
@@ -169,7 +171,9 @@ extension FaultHouse {
         let request = try? CallMessages.decode(DialRequest.self, from: delivery, as: DialRequest.messageType)
         let event = try? CallMessages.decode(CallEvent.self, from: delivery, as: CallEvent.messageType)
         var reason = "unknown"
-        if case .string(let text)? = delivery.message.headers["x-first-death-reason"] { reason = text }
+        for header in ["call-scheduler-kind", "x-first-death-reason"] {
+            if case .string(let text)? = delivery.message.headers[header] { reason = text }
+        }
         return Witnesses.DeadLetter(
             messageID: delivery.message.messageID ?? "",
             type: delivery.message.type ?? "message without a type",

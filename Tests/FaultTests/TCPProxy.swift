@@ -35,6 +35,9 @@ final class TCPProxy: Sendable {
         try await self.open()
     }
 
+    /// Passes connections to come on to other servers.
+    func point(at targets: [Int]) { self.state.withLockedValue { $0.targets = targets } }
+
     /// Listens, again after ``close()``.
     func open() async throws {
         let channel = try await ServerBootstrap(group: Self.group)

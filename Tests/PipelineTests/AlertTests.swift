@@ -31,4 +31,15 @@ struct AlertTests {
         #expect(linked.count == alerts.matches(of: /- alert:/).count)
         for link in linked { #expect(entries.contains(link), "\(link)") }
     }
+
+    @Test("by given figures each alert keeps silent, fires and ceases, as promtool judges")
+    func rules() async throws {
+        let alerts = try Self.text("ops/prometheus/alerts.yml").matches(of: /- alert: (\w+)/).map { String($0.1) }
+        let tests = try Self.text("ops/prometheus/alerts-test.yml")
+        for alert in alerts {
+            #expect(tests.contains("alertname: \(alert)\n        exp_alerts:\n          - "), "\(alert) never fires")
+            #expect(tests.contains("alertname: \(alert) }"), "\(alert) is never silent")
+        }
+        try await Shell.run("promtool test rules '\(Shell.root.path)/ops/prometheus/alerts-test.yml'")
+    }
 }

@@ -17,11 +17,6 @@ import Testing
 struct MetricsTests {
     private static let document = "ops/prometheus/METRICS.md"
     private static let roles = ["selector", "dialer", "recorder", "webhooks"]
-    /// Figures that appear with the first value of a label, which they do not get in this campaign: nothing is forbidden,
-    /// and nothing fails.
-    private static let absent: Set = [
-        "call_scheduler_dialer_not_allowed_total", "call_scheduler_selector_put_aside_total",
-    ]
 
     @Test("the documented list is the list of figures, word by word")
     func documented() throws {
@@ -29,13 +24,17 @@ struct MetricsTests {
         let rows = try String(contentsOf: url, encoding: .utf8).split(separator: "\n")
             .filter { $0.hasPrefix("| `call_scheduler") }.map(String.init)
         let expected = Metric.all.map { metric in
-            let labels = metric.labels.isEmpty ? "–" : metric.labels.joined(separator: ", ")
+            let labels = metric.labels.isEmpty ? "–" : metric.labels.map(Self.text).joined(separator: "; ")
             return "| `\(metric.name)` | \(metric.kind.rawValue) | \(labels) | \(metric.meaning) | \(metric.worry) |"
         }
         #expect(rows == expected)
         for metric in Metric.all {
             #expect(metric.name.hasSuffix("_total") == (metric.kind == .counter), "\(metric.name)")
         }
+    }
+
+    private static func text(_ label: Metric.Label) -> String {
+        label.values.isEmpty ? label.name : label.name + ": " + label.values.joined(separator: ", ")
     }
 
     @Test("figures are written as Prometheus reads them: labels escaped, buckets that add up")
@@ -106,6 +105,7 @@ struct MetricsTests {
                 }
             }
         }
+        try Self.checkStart(try await Self.scrape(ports))
         for gate in [Rehearsal.Gate.answer, .end] { try await rehearsal.hold(gate) }
         let campaign = try await Fixtures.runningCampaign(in: scratch.store, contacts: 20) {
             $0.answerURL = rehearsal.url + "/simulator/answer"
@@ -129,9 +129,31 @@ struct MetricsTests {
         try await eventually("the outcomes are counted") {
             let lines = try await Self.scrape(ports)
             return lines.contains("call_scheduler_recorder_outcomes_total{campaign=\"test\",outcome=\"completed\"} 20")
-                && lines.contains("call_scheduler_dialer_live_calls 0")
+                && lines.contains("call_scheduler_dialer_held_calls{trunk=\"default\"} 0")
         }
         try Self.check(try await Self.scrape(ports))
+    }
+
+    /// Every series whose labels are known is there before anything has happened, and no other of that name.
+    private static func checkStart(_ lines: [String]) throws {
+        for metric in Metric.all where metric.labels.allSatisfy({ !$0.values.isEmpty || $0.isOfThisDialer(metric) }) {
+            var expected = [""]
+            for label in metric.labels {
+                let values = label.values.isEmpty ? ["default"] : label.values
+                expected = expected.flatMap { before in
+                    values.map { (before.isEmpty ? "" : before + ",") + "\(label.name)=\"\($0)\"" }
+                }
+            }
+            let name = metric.name + (metric.kind == .histogram ? "_count" : "")
+            let series = lines.filter { $0.hasPrefix(name + " ") || $0.hasPrefix(name + "{") }
+            let given = Set(series.compactMap { $0.split(separator: " ").first.map(String.init) })
+            #expect(given == Set(expected.map { $0.isEmpty ? name : "\(name){\($0)}" }))
+            // What the clients do is counted from their first connection on.
+            guard metric.kind == .counter, metric.role != "every", !metric.name.contains("passes_total") else {
+                continue
+            }
+            #expect(series.allSatisfy { $0.hasSuffix(" 0") }, "\(series)")
+        }
     }
 
     /// Runs a real Prometheus with the shipped configuration and alerts, on the ports of this test's roles.
@@ -228,7 +250,7 @@ struct MetricsTests {
             #expect(metric.kind.rawValue == type[1], "\(type[0])")
         }
         let exposed = Set(types.map { $0[0] })
-        for metric in Metric.all where !Self.absent.contains(metric.name) {
+        for metric in Metric.all {
             #expect(exposed.contains(metric.name), "\(metric.name) is listed and not exposed")
         }
         // Phones rang until that was recorded.
@@ -242,8 +264,11 @@ struct MetricsTests {
         }
         #expect(claims.count == 3 && Set(claims).count == 1 && claims[0] >= 20, "\(claims)")
         for line in [
-            "call_scheduler_dialer_placements_total{result=\"accepted\"} 20", "call_scheduler_dialer_live_calls 0",
-            "call_scheduler_dialer_call_limit 10", "call_scheduler_dialer_breaker_open 0",
+            "call_scheduler_dialer_placements_total{trunk=\"default\",result=\"accepted\"} 20",
+            "call_scheduler_dialer_live_calls{trunk=\"default\"} 0",
+            "call_scheduler_dialer_held_calls{trunk=\"default\"} 0",
+            "call_scheduler_dialer_call_limit{trunk=\"default\"} 10",
+            "call_scheduler_dialer_breaker_open{trunk=\"default\"} 0",
             "call_scheduler_dialer_claim_to_placed_seconds_count 20",
             "call_scheduler_selector_queue_ready{trunk=\"default\"} 0",
             "call_scheduler_dialer_due_to_placed_seconds_count 20",
@@ -257,4 +282,9 @@ struct MetricsTests {
             )
         }
     }
+}
+
+extension Metric.Label {
+    /// Its one value is among the dialer's settings.
+    fileprivate func isOfThisDialer(_ metric: Metric) -> Bool { metric.role == "dialer" && self.name == "trunk" }
 }

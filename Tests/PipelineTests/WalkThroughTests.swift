@@ -61,7 +61,7 @@ struct WalkThroughTests {
                     try Self.settings(scratch, simulator: simulator, webhooks: webhooks)
                         .write(to: folder.appendingPathComponent(name), atomically: true, encoding: .utf8)
                 }
-                let script = try Self.commands(of: "ops/two-countries.md").replacing("9100", with: "\(simulator)")
+                let script = try Self.commands(of: "ops/two-countries.md").replacing("9180", with: "\(simulator)")
                 try script.write(to: folder.appendingPathComponent("commands"), atomically: true, encoding: .utf8)
                 // The environment would win over the settings files.
                 // With job control, as in a terminal; at the end nothing of it may be left running.

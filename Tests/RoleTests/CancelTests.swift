@@ -89,7 +89,7 @@ struct CancelTests {
                     )
                     // Settled by the loops that a hung request does not hold up.
                     for callID in ringing { try await house.report(.canceled, callID) }
-                    try await eventually("all slots are free", of: { dialer.liveCalls }, { $0 == 0 })
+                    try await eventually("all slots are free", of: { dialer.heldCalls }, { $0 == 0 })
                 }
             }
             #expect((21...100).contains(provider.mostAtOnce))
@@ -126,7 +126,7 @@ struct CancelTests {
                     }
                     try await eventually("its slot is free") {
                         clock.advance(by: .milliseconds(500))
-                        return dialer.liveCalls == 0
+                        return dialer.heldCalls == 0
                     }
                 }
             }

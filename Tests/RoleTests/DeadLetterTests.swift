@@ -51,7 +51,11 @@ struct DeadLetterTests {
     }
 
     private static func dead(_ house: House) async throws -> Int {
-        try await house.publisher.queueStatus(CallTopology.dead).messagesReady
+        var count = 0
+        for queue in CallTopology.deadLetterQueues {
+            count += try await house.publisher.queueStatus(queue).messagesReady
+        }
+        return count
     }
 
     /// Puts reports into `dial.dead` as a recorder does.
@@ -107,26 +111,26 @@ struct DeadLetterTests {
                 try await eventually("the garbage is dead") { try await Self.dead(house) == 3 }
             }
             let letters = try await Self.list(house)
-            #expect(letters.map(\.kind) == ["not_placed", "refused", "unreadable"])
-            #expect(letters.map(\.callID) == [refused.lowercased, placed.lowercased, nil])
-            #expect(letters[0].reason == "the provider did not take the call: 20429")
-            #expect(letters[1].reason.contains("23514"))
-            #expect(letters[2].reason == "field event_id is missing" || letters[2].reason.contains("missing"))
+            #expect(letters.map(\.kind) == ["refused", "unreadable", "not_placed"])
+            #expect(letters.map(\.callID) == [placed.lowercased, nil, refused.lowercased])
+            #expect(letters[2].reason == "the provider did not take the call: 20429")
+            #expect(letters[0].reason.contains("23514"))
+            #expect(letters[1].reason == "field event_id is missing" || letters[1].reason.contains("missing"))
             #expect(letters.allSatisfy { ($0.ageSeconds ?? -1) >= 0 && ($0.ageSeconds ?? 999) < 300 })
             for _ in 0..<3 { #expect(try await Self.list(house).map(\.id) == letters.map(\.id)) }
-            #expect(try await Self.list(house, "--kind", "refused").map(\.id) == [letters[1].id])
+            #expect(try await Self.list(house, "--kind", "refused").map(\.id) == [letters[0].id])
             #expect(try await Self.dead(house) == 3)
             let text = try await Self.run(house, "list")
             #expect(text.exitCode == 0)
             #expect(text.output.contains("3 in all: 1 not_placed, 1 refused, 1 unreadable"))
-            let shown = try await Self.run(house, "show", String(letters[2].id.prefix(8)))
+            let shown = try await Self.run(house, "show", String(letters[1].id.prefix(8)))
             #expect(shown.exitCode == 0, "\(shown.errors)")
-            #expect(shown.output.contains(letters[2].reason) && !shown.output.contains("+15005550006"))
-            let body = try await Self.run(house, "show", letters[2].id, "--body")
+            #expect(shown.output.contains(letters[1].reason) && !shown.output.contains("+15005550006"))
+            let body = try await Self.run(house, "show", letters[1].id, "--body")
             #expect(body.output == #"{"phone": "+15005550006"}"#)
             #expect(try await Self.dead(house) == 3)
             // The newest has not gone to the front.
-            #expect(try await house.publisher.get(CallTopology.dead)?.message.type == DialRequest.messageType)
+            #expect(try await house.publisher.get(CallTopology.dead).map { DeadLetter($0).kind } == .refused)
         }
     }
 

@@ -29,12 +29,12 @@ struct DialerTests {
                 } _: { dialer in
                     for done in stride(from: 4, through: 12, by: 4) {
                         try await eventually("\(done) placements") { provider.placements.count == done }
-                        #expect(dialer.liveCalls == 4)
+                        #expect(dialer.heldCalls == 4)
                         for request in provider.placements.suffix(4) {
                             try await house.report(.completed, request.callID)
                         }
                     }
-                    try await eventually("all slots are free") { dialer.liveCalls == 0 }
+                    try await eventually("all slots are free") { dialer.heldCalls == 0 }
                 }
             }
             #expect(Set(provider.placements.map(\.callID)).count == 12)
@@ -45,7 +45,7 @@ struct DialerTests {
     }
 
     @Test(
-        "a definite failure dead-letters the request and leaves the contact as it was",
+        "a definite failure puts the request where it goes by itself, and leaves the contact as it was",
         arguments: [TelephonyError.Code.providerDown, .refusedForNow(retryAfter: nil)]
     )
     func definiteFailure(code: TelephonyError.Code) async throws {
@@ -57,18 +57,42 @@ struct DialerTests {
             }
             let start = try await house.time()
             try await house.withDialer(provider: provider) { dialer in
-                try await eventually("the dead letter") {
-                    try await house.publisher.queueStatus(CallTopology.dead).messagesReady == 1
+                try await eventually("the letter") {
+                    try await house.publisher.queueStatus(CallTopology.unplaced).messagesReady == 1
                 }
-                #expect(dialer.liveCalls == 0)
+                #expect(dialer.heldCalls == 0)
             }
             #expect(try await house.count("state = 'pending' and attempts_count = 0 and call_id is null") == 1)
-            let dead = try await house.publisher.get(CallTopology.dead)
-            #expect(dead?.message.headers["x-death"] != nil)
+            let dead = try await house.publisher.get(CallTopology.unplaced)
+            #expect(dead.map { DeadLetter($0).kind } == .notPlaced)
+            #expect(try await house.publisher.queueStatus(CallTopology.dead).messagesReady == 0)
             #expect(dead?.message.messageID == provider.placements[0].callID.lowercased)
             #expect(try await house.count("next_attempt_at >= \(start) + interval '60 seconds'") == 1)
             try await house.scratch.execute("update contacts set next_attempt_at = now()")
             #expect(try await house.selector().pass().published == 1)
+        }
+    }
+
+    @Test("what an outage of the provider leaves behind goes by itself")
+    func outageLeavesNothing() async throws {
+        try await House.run { house in
+            _ = try await Fixtures.runningCampaign(in: house.scratch.store, contacts: 4)
+            _ = try await house.selector().pass()
+            let provider = ScriptedProvider { _ throws(TelephonyError) in
+                throw TelephonyError(code: .providerDown, httpStatus: 503, message: "down")
+            }
+            try await house.withDialer(provider: provider) {
+                $0.failureBackOff = .seconds(3600)
+                $0.unplacedLifetime = .milliseconds(500)
+            } _: { _ in
+                try await eventually("all have been tried") { provider.placements.count == 4 }
+                try await eventually("all are given back") { try await house.count("state = 'pending'") == 4 }
+                for queue in CallTopology.deadLetterQueues {
+                    try await eventually("\(queue) is empty") {
+                        try await house.publisher.queueStatus(queue).messagesReady == 0
+                    }
+                }
+            }
         }
     }
 
@@ -112,7 +136,7 @@ struct DialerTests {
                     try await eventually("the end") {
                         try await house.count("state = 'not_reached' and next_attempt_at is null") == 1
                     }
-                    try await eventually("the slot is free") { dialer.liveCalls == 0 }
+                    try await eventually("the slot is free") { dialer.heldCalls == 0 }
                 }
             }
             #expect(try await house.count("error_code = '21211' and outcome = 'failed'", in: "call_attempts") == 1)
@@ -142,7 +166,7 @@ struct DialerTests {
                     try await eventually("the attempt is unknown") {
                         try await house.count("status = 'unknown'", in: "call_attempts") == 1
                     }
-                    #expect(dialer.liveCalls == 1)
+                    #expect(dialer.heldCalls == 1)
                     try await eventually("it is found") {
                         clock.advance(by: .milliseconds(500))
                         return try await house.count(
@@ -189,7 +213,7 @@ struct DialerTests {
                     provider.know(ProviderCall(providerCallID: "CAown", status: .completed, rawStatus: "completed"))
                     try await eventually("the slot is free") {
                         clock.advance(by: .milliseconds(500))
-                        return dialer.liveCalls == 0
+                        return dialer.heldCalls == 0
                     }
                 }
             }
@@ -214,7 +238,7 @@ struct DialerTests {
                     }
                     try await eventually("the slot is free") {
                         clock.advance(by: .milliseconds(500))
-                        return dialer.liveCalls == 0
+                        return dialer.heldCalls == 0
                     }
                 }
             }
@@ -253,9 +277,9 @@ struct DialerTests {
                     try await eventually("all are adopted") {
                         try await house.count("dialer_id = 'd2'", in: "call_attempts") == 20
                     }
-                    #expect(dialer.liveCalls == 20)
+                    #expect(dialer.heldCalls == 20)
                     for request in first.placements { try await house.report(.completed, request.callID) }
-                    try await eventually("all are over") { dialer.liveCalls == 0 }
+                    try await eventually("all are over") { dialer.heldCalls == 0 }
                 }
             }
             #expect(second.placements.isEmpty)

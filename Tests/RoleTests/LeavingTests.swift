@@ -115,7 +115,7 @@ struct LeavingTests {
                         "state = 'pending' and attempts_count = 0 and next_attempt_at >= \(start) + interval '60 seconds'"
                     ) == 1
                 }
-                try await eventually("its slot is free") { dialer.liveCalls == 0 }
+                try await eventually("its slot is free") { dialer.heldCalls == 0 }
             }
             #expect(try await house.count("not counted and error_code = 'too_late'", in: "call_attempts") == 1)
             #expect(try await house.publisher.queueStatus(CallTopology.dead).messagesReady == 0)

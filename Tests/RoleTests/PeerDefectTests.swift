@@ -128,7 +128,7 @@ struct PeerDefectTests {
                 try await eventually("it is adopted") {
                     try await house.count("dialer_id = 'd2'", in: "call_attempts") == 1
                 }
-                #expect(dialer.liveCalls == 1)
+                #expect(dialer.heldCalls == 1)
             }
             #expect(provider.placements.isEmpty)
         }
@@ -161,9 +161,9 @@ struct PeerDefectTests {
                 try await house.withDialer(provider: provider) {
                     $0.maximumConcurrentCalls = cap
                 } _: { dialer in
-                    try await eventually("the slots are full") { dialer.liveCalls == cap }
+                    try await eventually("the slots are full") { dialer.heldCalls == cap }
                     try await eventually("all are over") {
-                        #expect(dialer.liveCalls <= cap)
+                        #expect(dialer.heldCalls <= cap)
                         let open = try await house.count("ended_at is null", in: "call_attempts")
                         #expect(open <= cap)
                         for request in provider.placements { try await house.report(.completed, request.callID) }
@@ -197,7 +197,7 @@ struct PeerDefectTests {
                     #expect(try await house.count("state = 'in_progress'") == 1)
                     let callID = try await house.scratch.value("select call_id from call_attempts", as: UUID.self)
                     try await house.report(.completed, callID)
-                    try await eventually("the slot is free") { dialer.liveCalls == 0 }
+                    try await eventually("the slot is free") { dialer.heldCalls == 0 }
                 }
             }
             #expect(try await house.count("state = 'completed' and attempts_count = 1") == 1)
@@ -223,7 +223,7 @@ struct PeerDefectTests {
                     )
                     try await eventually("the slot is free") {
                         clock.advance(by: .milliseconds(500))
-                        return dialer.liveCalls == 0
+                        return dialer.heldCalls == 0
                     }
                 }
             }
@@ -269,9 +269,9 @@ struct PeerDefectTests {
             // No message comes: the rows alone must do.
             try await house.withRecorder {
                 try await house.withDialer("d1", provider: ScriptedProvider()) { dialer in
-                    try await eventually("its calls are back") { dialer.liveCalls == 6 }
+                    try await eventually("its calls are back") { dialer.heldCalls == 6 }
                     for request in requests { try await house.report(.noAnswer, request.callID) }
-                    try await eventually("all slots are free") { dialer.liveCalls == 0 }
+                    try await eventually("all slots are free") { dialer.heldCalls == 0 }
                 }
             }
         }
@@ -299,7 +299,7 @@ struct PeerDefectTests {
                     }
                     try await eventually("all slots are free") {
                         clock.advance(by: .milliseconds(500))
-                        return dialer.liveCalls == 0
+                        return dialer.heldCalls == 0
                     }
                 }
             }
@@ -340,7 +340,7 @@ struct PeerDefectTests {
                     clock.advance(by: .milliseconds(500))
                     return provider.questions >= 2
                 }
-                #expect(dialer.liveCalls == 1)
+                #expect(dialer.heldCalls == 1)
             }
             #expect(try await house.count("ended_at is null", in: "call_attempts") == 1)
             #expect(try await house.publisher.queueStatus(CallTopology.callEvents).messagesReady == 0)

@@ -127,7 +127,7 @@ struct PermissionTests {
                         try await house.count("error_code = 'permission_outdated' and not counted", in: "call_attempts")
                             == 1
                     }
-                    try await eventually("the slot is free") { dialer.liveCalls == 0 }
+                    try await eventually("the slot is free") { dialer.heldCalls == 0 }
                     #expect(provider.placements.isEmpty)
                     #expect(try await house.count("state = 'pending' and attempts_count = 0 and call_id is null") == 1)
                 }

@@ -75,7 +75,7 @@ struct RefusalTests {
                         "state = 'pending' and attempts_count = 0 and next_attempt_at > now() + interval '1 hour'"
                     ) == 1
                 }
-                try await eventually("its slot is free") { dialer.liveCalls == 3 }
+                try await eventually("its slot is free") { dialer.heldCalls == 3 }
             }
             #expect(try await house.scratch.store.campaign(named: "test").status == .running)
             #expect(try await house.publisher.queueStatus(CallTopology.dead).messagesReady == 0)
@@ -137,7 +137,7 @@ struct RefusalTests {
                         try await eventually("refusal \(count)") {
                             try await house.count("error_code = '21216'", in: "call_attempts") == count
                         }
-                        try await eventually("its slot is free") { dialer.liveCalls == 1 }
+                        try await eventually("its slot is free") { dialer.heldCalls == 1 }
                     }
                 }
             }

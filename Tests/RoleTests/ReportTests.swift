@@ -59,11 +59,11 @@ struct ReportTests {
                     return ((try? await house.publisher.queueStatus(CallTopology.callEvents).messagesReady) ?? 0) > 0
                 }
                 #expect(provider.questions == questions, "what is known already was asked for")
-                #expect(dialer.liveCalls == 1)
+                #expect(dialer.heldCalls == 1)
                 try await house.withRecorder {
                     try await eventually("the slot is free") {
                         clock.advance(by: .seconds(1))
-                        return dialer.liveCalls == 0
+                        return dialer.heldCalls == 0
                     }
                 }
             }
@@ -140,9 +140,9 @@ struct ReportTests {
                         try await house.publisher.queueStatus(events).messagesReady >= count
                     }
                 }
-                #expect(dialer.liveCalls == 1)
+                #expect(dialer.heldCalls == 1)
                 try await house.withRecorder {
-                    try await eventually("the slot is free") { dialer.liveCalls == 0 }
+                    try await eventually("the slot is free") { dialer.heldCalls == 0 }
                 }
             }
             #expect(try await house.count("outcome = 'failed'", in: "call_attempts") == 1)

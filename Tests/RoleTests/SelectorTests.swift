@@ -122,9 +122,9 @@ struct SelectorTests {
                 $0.intervalWhenLimited = .seconds(30_000)
             }
             try await House.serving(selector) {
-                // The merging of counters sleeps on the same clock.
+                // The merging of counters and the look at the queues sleep on the same clock.
                 try await eventually("the first pass is made") {
-                    try await house.count("state = 'in_progress'") == 10 && clock.sleepers == 2
+                    try await house.count("state = 'in_progress'") == 10 && clock.sleepers == 3
                 }
                 for claimed in [20, 25] {
                     _ = try await house.publisher.purge(Self.queue)
@@ -132,7 +132,7 @@ struct SelectorTests {
                         clock.advance(by: .milliseconds(100))
                         return try await house.count("state = 'in_progress'") == claimed
                     }
-                    try await eventually("it rests") { clock.sleepers == 2 }
+                    try await eventually("it rests") { clock.sleepers == 3 }
                 }
                 try await house.scratch.execute(
                     """
@@ -142,7 +142,7 @@ struct SelectorTests {
                 )
                 // Nothing was left to be done: the full interval.
                 clock.advance(by: .seconds(59_000))
-                try await eventually("it rests") { clock.sleepers == 2 }
+                try await eventually("it rests") { clock.sleepers == 3 }
                 #expect(try await house.count("state = 'in_progress'") == 24)
                 clock.advance(by: .seconds(1000))
                 try await eventually("it is claimed") { try await house.count("state = 'in_progress'") == 25 }

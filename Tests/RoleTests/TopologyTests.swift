@@ -21,10 +21,11 @@ struct TopologyTests {
     private static let used: [(kind: String, name: String)] =
         [
             CallTopology.callEvents, CallTopology.dialQueue(trunk: "default"), CallTopology.hintQueue(dialerID: "d1"),
-            CallTopology.dead,
+            CallTopology.dead, CallTopology.unplaced,
         ].map { ("queues", $0) }
         + [
-            CallTopology.dialExchange, CallTopology.dead, CallTopology.callEvents, CallTopology.callEnded,
+            CallTopology.dialExchange, CallTopology.dead, CallTopology.unplaced, CallTopology.callEvents,
+            CallTopology.callEnded,
             CallTopology.surveyEvents,
         ].map { ("exchanges", $0) }
 
