@@ -142,7 +142,7 @@ def simulator(port: int) -> subprocess.Popen:
 def campaign(run, url: str) -> None:
     """Calls twenty people by the command line, which `run` runs in a container."""
     contacts = "phone_number\n" + "".join(f"+4420794600{index:02}\n" for index in range(20))
-    run(["campaign", "create", "few", "--time-zone", "UTC", "--any-time", "--caller-id", "+15005550006", "--answer-url",
+    run(["campaign", "create", "few", "--time-zone", "UTC", "--any-time", "--max-attempts", "1", "--caller-id", "+15005550006", "--answer-url",
          url + "/simulator/answer"], "")
     run(["contacts", "import", "/work/few.csv", "--campaign", "few"], contacts)
     run(["campaign", "start", "few"], "")
@@ -226,7 +226,8 @@ def kubernetes() -> None:
 
         campaign(run, literals["TWILIO_BASE_URL"])
         sleeping, _ = start("operator", read(secrets / "operator"), "")
-        time.sleep(0.5)
+        while sleeping.process.poll() is None and sleeping.status()["Name"] != "sleep":
+            time.sleep(0.1)
         sleeping.check_rights()
         sleeping.process.kill()
         sleeping.process.wait()

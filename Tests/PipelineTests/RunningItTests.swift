@@ -95,17 +95,18 @@ struct RunningItTests {
         )
     }
 
-    /// Steps 2 and 3.
+    /// Steps 3 and 4.
     private static func install(_ installation: Installation) async throws {
         let readme = try String(contentsOf: Shell.root.appendingPathComponent("README.md"), encoding: .utf8)
         let block = try #require(readme.firstMatch(of: /```sh\n([^`]*call-scheduler migrate[^`]*)```/)).1
-        let commands = block.split(separator: "\n").filter { $0.contains(/^ +(call-scheduler|ops)/) }
+        let commands = block.split(separator: "\n").filter { $0.contains(/^ +(DATABASE_URL_FILE|call-scheduler|ops)/) }
             .joined(separator: "\n").replacing(Self.secrets, with: installation.secrets.path)
         // The stack has made the database, and its users are the owners.
         _ = try await Shell.output(
             """
             set -euo pipefail; cd '\(Shell.root.path)'; PATH='\(try Product.folder.path)':$PATH
-            export DATABASE_URL='\(installation.databaseURL)' BROKER='\(installation.brokerURL)'
+            unset DATABASE_URL; (umask 077; echo '\(installation.databaseURL)' >'\(installation.folder.path)/owner-url')
+            export OWNER='@\(installation.folder.path)/owner-url' BROKER='\(installation.brokerURL)'
             export ADMIN='\(installation.urls["TEST_AMQP_MANAGEMENT_URL"] ?? "")'
             \(commands)
             """
@@ -127,7 +128,7 @@ struct RunningItTests {
         }
     }
 
-    /// Step 4, as systemd would do it.
+    /// Step 5, as systemd would do it.
     private static func start(_ unit: String, _ health: Int, _ installation: Installation) throws -> RunningRole {
         let parts = unit.split(separator: "@").map(String.init)
         let file = "ops/systemd/call-scheduler-\(parts[0])\(parts.count > 1 ? "@" : "").service"
