@@ -66,7 +66,7 @@ struct HeldCommand: AsyncParsableCommand {
         let answered = try await Self.answered(house.client)
         let ending = ContinuousClock.now
         await provider.report(.completed, of: provider.placedCalls)
-        try await Self.wait("all have ended") { dialer.liveCalls == 0 }
+        try await Self.wait("all have ended") { dialer.heldCalls == 0 }
         return Figures(
             calls: self.calls,
             idleRssKib: idle.residentKiB,
