@@ -121,6 +121,8 @@ let package = Package(
                 .embedInCode("Postgres/0021_number_changes.sql"),
                 .embedInCode("Postgres/0022_canceled_by_us.sql"),
                 .embedInCode("Postgres/0023_country_rests.sql"),
+                .embedInCode("Postgres/0024_words_of_interviews.sql"),
+                .embedInCode("Postgres/0025_unknown_zones.sql"),
                 .embedInCode("Numbers/changes-since.json"),
                 .embedInCode("Messages/dial-request.v1.json"),
                 .embedInCode("Messages/call-event.v1.json"),

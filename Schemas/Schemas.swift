@@ -138,6 +138,16 @@ public enum Schemas {
                 name: "country_rests",
                 sql: Self.text(PackageResources._023_country_rests_sql)
             ),
+            Migration(
+                number: 24,
+                name: "words_of_interviews",
+                sql: Self.text(PackageResources._024_words_of_interviews_sql)
+            ),
+            Migration(
+                number: 25,
+                name: "unknown_zones",
+                sql: Self.text(PackageResources._025_unknown_zones_sql)
+            ),
         ]
     }
 

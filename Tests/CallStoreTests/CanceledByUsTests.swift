@@ -127,6 +127,61 @@ struct CanceledByUsTests {
         }
     }
 
+    @Test(
+        "who reports an interview has heard somebody: the call is charged, whichever of the two is told first",
+        arguments: ["completed", "refused", "opt_out"],
+        [
+            [true], [false], [true, false], [false, true], [true, true, false], [false, false, true],
+            [false, true, false],
+        ]
+    )
+    func interview(word: String, isWord: [Bool]) async throws {
+        try await Scratch.run { scratch in
+            let outcome = try #require(SurveyOutcomeReport.Outcome(rawValue: word))
+            let callID = try await Self.place(scratch)
+            try await Self.cancel(scratch, callID)
+            for isWord in isWord {
+                if isWord {
+                    let report = SurveyOutcomeReport(callID: callID, outcome: outcome, occurredAt: Date())
+                    _ = try await scratch.store.record([report])
+                } else {
+                    try await Self.report(scratch, callID, .canceled)
+                }
+            }
+            let hasWord = isWord.contains(true)
+            let expected = hasWord ? 1 : 0
+            #expect(try await Self.charged(scratch) == [expected, expected, expected])
+            guard isWord.contains(false), hasWord else { return }
+            let row = try await scratch.value(
+                """
+                select a.outcome || ' ' || coalesce(a.error_code, '-') || ' ' || coalesce(c.next_attempt_at::text, '-')
+                    || ' ' || coalesce(c.call_id::text, '-') || ' ' || (c.state in ('pending', 'not_reached'))
+                from call_attempts a, contacts c
+                """,
+                as: String.self
+            )
+            #expect(row == "\(word == "completed" ? "completed" : "refused") - - - false")
+        }
+    }
+
+    @Test("a call that was given back, and is an interview all the same, is charged again")
+    func revertedInterview() async throws {
+        try await Scratch.run { scratch in
+            let campaign = try await Fixtures.runningCampaign(in: scratch.store, contacts: 1) {
+                $0.dayParts = [
+                    DayPart(name: "all", week: CallingWeek(window: nil, weekdays: Array(1...7)), attempts: 2)
+                ]
+            }
+            let callID = try #require(try await Calls.begin(scratch, try await Calls.claim(scratch, campaign)).first)
+            try await scratch.store.revertAttempt(callID: callID, errorCode: "429", backOff: .zero)
+            _ = try await scratch.store.record([
+                SurveyOutcomeReport(callID: callID, outcome: .completed, occurredAt: Date())
+            ])
+            #expect(try await Self.charged(scratch) == [1, 1, 1])
+            #expect(try await scratch.value("select state from contacts", as: String.self) == "completed")
+        }
+    }
+
     @Test("a call that is canceled without our asking is charged, as before")
     func canceledByOthers() async throws {
         try await Scratch.run { scratch in

@@ -28,7 +28,10 @@ extension Checker {
         switch contact.state {
         case "in_progress": return .inProgress
         case "pending" where contact.nextAttemptAt == nil: return .pendingNeverDue
-        case "not_reached" where contact.nextAttemptAt == nil && !self.isExhausted(contact): return .neverDue
+        // Nobody can call who was erased.
+        case "not_reached"
+        where contact.nextAttemptAt == nil && contact.phoneNumber != nil && !self.isExhausted(contact):
+            return .neverDue
         default: break
         }
         guard let due = contact.nextAttemptAt else { return nil }
@@ -59,8 +62,8 @@ extension Checker {
                     if let outcome = attempt.outcome, outcome != "failed" { differ(.reachedNobody, recorded) }
                     continue
                 }
-                // Of a call that is said to have been an interview as well, either may be told first.
-                if call.wasTakenBack == attempt.isCounted, !call.wasTakenBack || attempt.surveyOutcome == nil {
+                // Whoever reports an interview has heard somebody.
+                if attempt.isCounted != (!call.wasTakenBack || attempt.surveyOutcome != nil) {
                     differ(attempt.isCounted ? .takenBackCounted : .placedNotCounted)
                 }
                 guard call.endedAt != nil else { continue }
@@ -103,7 +106,7 @@ extension Checker {
             }
             let isOver =
                 ["completed", "refused"].contains(contact.state)
-                || contact.state == "not_reached" && contact.nextAttemptAt == nil
+                || contact.state == "not_reached" && contact.nextAttemptAt == nil && contact.phoneNumber != nil
             let kinds = (told[contact.id] ?? []).map(\.kind)
             if isOver, !kinds.contains(contact.state) {
                 violations.append(Violation(.untold, calls.last?.callID, "\(contact.id), \(contact.state)"))
