@@ -42,6 +42,38 @@ struct AskingTests {
         }
     }
 
+    @Test(
+        "a status of a server's own is no want of an answer: what has an end is over, and answered if anybody was heard",
+        arguments: [
+            ("", "null", nil, CallStatus.initiated), ("Mon, 23 Nov 2026 20:01:00 +0000", "null", nil, .failed),
+            ("Mon, 23 Nov 2026 20:01:00 +0000", "\"0\"", nil, .failed),
+            ("Mon, 23 Nov 2026 20:01:00 +0000", "\"31\"", nil, .completed),
+            ("Mon, 23 Nov 2026 20:01:00 +0000", "31", nil, .completed),
+            ("Mon, 23 Nov 2026 20:01:00 +0000", "null", "machine_start", .completed),
+        ] as [(String, String, String?, CallStatus)]
+    )
+    func otherWords(ended: String, duration: String, answeredBy: String?, status: CallStatus) async throws {
+        let body = Fixture.callJSON(status: "session_timeout", ended: ended, answeredBy: answeredBy)
+            .replacing("\"duration\":null", with: "\"duration\":\(duration)")
+        let list = "{\"calls\":[\(body)],\"next_page_uri\":null}"
+        try await StubProvider.run(script: {
+            $0.path.contains(Fixture.callSID) ? .answer(200, body: body) : .answer(200, body: list)
+        }) { stub in
+            try await Fixture.withProvider(baseURL: stub.url) { provider in
+                let call = try await provider.call(id: Fixture.callSID)
+                #expect(call?.status == status && call?.rawStatus == "session_timeout")
+                #expect((call?.endedAt != nil) == status.isFinal)
+                // One that is looked for by its number is found when its end is known.
+                let query = CallQuery(
+                    to: try PhoneNumber(Fixture.to),
+                    from: try PhoneNumber(Fixture.from),
+                    acceptedAfter: try #require(InternetDate.parse("Mon, 23 Nov 2026 19:00:00 +0000"))
+                )
+                #expect(try await provider.findCalls(query).map(\.status) == (status.isFinal ? [status] : []))
+            }
+        }
+    }
+
     @Test("a call that the provider does not know is nil")
     func unknownCall() async throws {
         try await StubProvider.run(script: { _ in .fault(404, code: 20404) }) { stub in

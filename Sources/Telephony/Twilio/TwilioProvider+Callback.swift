@@ -135,7 +135,7 @@ private struct CallbackFields {
 }
 
 /// A JSON value that has a plain text form; any other is read as absent.
-private struct Scalar: Decodable {
+struct Scalar: Decodable {
     let text: String?
 
     init(from decoder: any Decoder) throws {

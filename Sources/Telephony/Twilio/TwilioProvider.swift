@@ -116,7 +116,8 @@ public struct TwilioProvider: TelephonyProvider {
         let answer = try await self.ask(request)
         if answer.status == 404, TwilioFault.read(answer.body)?.code == TwilioFailure.notFound { return nil }
         guard answer.status == 200 else { throw TwilioFailure.asking(answer) }
-        guard let call = self.decode(TwilioCall.self, from: answer)?.providerCall else {
+        // Who was asked for this one call knows it; what has no end goes on, whatever the word for that.
+        guard let call = self.decode(TwilioCall.self, from: answer)?.providerCall(otherwise: .initiated) else {
             throw TelephonyError(code: .providerDown, httpStatus: 200, message: "the answer does not describe a call")
         }
         return call

@@ -14,9 +14,10 @@ struct TwilioCall: Decodable {
     var startTime: String?
     var endTime: String?
     var answeredBy: String?
+    var duration: Scalar?
 
     enum CodingKeys: String, CodingKey {
-        case sid, status, to, from
+        case sid, status, to, from, duration
         case dateCreated = "date_created"
         case startTime = "start_time"
         case endTime = "end_time"
@@ -29,10 +30,13 @@ struct TwilioCall: Decodable {
         return sid
     }
 
-    /// The call in the words that all adapters share, or nil when its id or status cannot be read.
-    var providerCall: ProviderCall? {
-        guard let identifier = self.identifier, let rawStatus = self.status,
-            let status = CallStatus(twilio: rawStatus)
+    /// The call in the words that all adapters share, or nil when it has no id or nothing tells how it stands.
+    var providerCall: ProviderCall? { self.providerCall(otherwise: nil) }
+
+    /// - Parameter status: What is taken for the status of a call that has a word of its own for it and no end.
+    func providerCall(otherwise status: CallStatus?) -> ProviderCall? {
+        guard let identifier = self.identifier, let rawStatus = self.status, !rawStatus.isEmpty,
+            let status = CallStatus(twilio: rawStatus) ?? self.statusByEnd ?? status
         else { return nil }
         return ProviderCall(
             providerCallID: identifier,
@@ -43,6 +47,17 @@ struct TwilioCall: Decodable {
             endedAt: status.isFinal ? self.endTime.flatMap { InternetDate.parse($0) } : nil,
             answeredBy: self.answeredBy.flatMap { AnsweredBy(twilio: $0) }
         )
+    }
+}
+
+extension TwilioCall {
+    /// What can be told of a call whose status is none of the API's words; servers that speak it have words of their own.
+    /// One that has an end is over, and was an answered one if anybody spoke or was heard.
+    private var statusByEnd: CallStatus? {
+        guard let end = self.endTime, !end.isEmpty else { return nil }
+        let wasAnswered = self.answeredBy.flatMap { AnsweredBy(twilio: $0) } != nil
+        let seconds = self.duration?.text.flatMap { Int($0) } ?? 0
+        return wasAnswered || seconds > 0 ? .completed : .failed
     }
 }
 
