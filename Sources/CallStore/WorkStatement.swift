@@ -13,7 +13,7 @@ extension CallStore {
         name: "campaigns_with_work",
         """
         with running as materialized (
-            select c.id, c.time_zone, c.calling_week, c.blocked_dates, c.fault is not null as has_fault
+            select c.id, c.trunk, c.time_zone, c.calling_week, c.blocked_dates, c.fault is not null as has_fault
             from campaigns c
             left join trunks t on t.name = c.trunk
             where c.status = 'running' and t.paused_at is null
@@ -22,7 +22,8 @@ extension CallStore {
             select r.id, s.cell, coalesce(nullif(s.time_zone, ''), r.time_zone) as zones,
                 blocked_in(r.blocked_dates, s.region) as blocked, r.calling_week
             from running r
-            join campaign_strata s on s.campaign_id = r.id
+            -- A country that rests is asked about when its rest is over: until then the claim would find nobody.
+            join campaign_strata s on s.campaign_id = r.id and country_rests_until(r.trunk, s.region) is null
             cross join lateral (
                 select
                 from contacts c

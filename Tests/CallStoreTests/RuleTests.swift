@@ -101,6 +101,31 @@ struct RuleTests {
         }
     }
 
+    @Test("a campaign whose contacts all live in a country that rests is not asked, until the rest is over")
+    func countryRests() async throws {
+        try await Scratch.run { scratch in
+            let campaign = try await Fixtures.runningCampaign(in: scratch.store, contacts: 1)
+            try await scratch.execute("update contacts set next_attempt_at = null")
+            _ = try await scratch.store.addContacts([try Self.contact(70, region: "FR")], campaign: campaign)
+            func hasWork() async throws -> Bool {
+                try await scratch.store.campaignsWithWork().contains { $0.hasWork }
+            }
+            #expect(try await hasWork())
+            try await scratch.execute(
+                """
+                insert into country_rests (trunk, region, refused_at, rests_until, pause, error_code)
+                values ('default', 'FR', now(), now() + interval '1 hour', 3600, '21215')
+                """
+            )
+            #expect(try await hasWork() == false)
+            _ = try await scratch.store.addContacts([try Self.contact(71, region: "DE")], campaign: campaign)
+            #expect(try await hasWork())
+            try await scratch.execute("update contacts set next_attempt_at = null where external_contact_id = 'y71'")
+            try await scratch.execute("update country_rests set rests_until = now() - interval '1 second'")
+            #expect(try await hasWork())
+        }
+    }
+
     @Test("a blocked date of a region stops its contacts only, also those that are queued")
     func regions() async throws {
         try await Scratch.run { scratch in
