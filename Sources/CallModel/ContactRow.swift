@@ -82,6 +82,21 @@ public struct ContactColumns: Sendable {
         return row
     }
 
+    /// The number as written in a row that says that it must not be called, whatever else is wrong with the row.
+    /// - Parameter fields: The row.
+    /// - Returns: Nil when the row does not say so, or when nobody can tell its fields apart.
+    public func numberToBar(_ fields: [String]) -> String? {
+        var row = Row()
+        try? self.columns.read(fields) { column, value throws(Fault) in
+            switch column {
+            case .phoneNumber: row.phoneNumber = value
+            case .doNotCall: row.doNotCall = (try? Self.bool(value, column)) ?? false
+            default: break
+            }
+        }
+        return row.doNotCall && !row.phoneNumber.isEmpty ? row.phoneNumber : nil
+    }
+
     private static func email(_ text: String) throws(Fault) -> String {
         guard text.utf8.contains(UInt8(ascii: "@")) else { throw Fault(reason: "email has no @") }
         return text

@@ -18,6 +18,8 @@ struct ContactCheck: Sendable {
 
         var contacts = CallStore.StagedContacts()
         var rejected: [Rejected] = []
+        /// Numbers in rejected rows that say that they must not be called.
+        var barred: [PhoneNumber] = []
         /// Lines whose number is in no range that is known to be assigned.
         var unassigned: [Int] = []
         /// How many rows name a zone in a way that is not the database's.
@@ -29,6 +31,7 @@ struct ContactCheck: Sendable {
         mutating func append(_ other: Rows) {
             self.contacts.append(other.contacts)
             self.rejected += other.rejected
+            self.barred += other.barred
             self.unassigned += other.unassigned
             self.renamedZones.merge(other.renamedZones, uniquingKeysWith: +)
             self.zonesFromFile += other.zonesFromFile
@@ -56,11 +59,21 @@ struct ContactCheck: Sendable {
                 }
                 rows.contacts.append(contact)
             } catch {
-                let reason = record.reject(error.reason)
+                var reason = record.reject(error.reason)
+                if let number = self.barred(record) {
+                    rows.barred.append(number)
+                    reason += "; its number is excluded from the campaign all the same"
+                }
                 rows.rejected.append(Rows.Rejected(line: record.line, reason: reason, fields: record.fields))
             }
         }
         return rows
+    }
+
+    /// The number of a row that is of no use otherwise, when it says that it must not be called.
+    private func barred(_ record: CSVReader.Record) -> PhoneNumber? {
+        guard record.fault == nil, let text = self.columns.numberToBar(record.fields) else { return nil }
+        return try? self.plan.entry(text).phoneNumber
     }
 
     private func contact(

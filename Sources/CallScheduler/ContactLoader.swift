@@ -115,7 +115,8 @@ struct ContactLoader {
             rejects.add(line: row.line, reason: row.reason, fields: row.fields)
             if self.examples.count < Self.exampleLimit { self.examples.append("\(row.line): \(row.reason)") }
         }
-        // On the disk before the checkpoint that counts on it.
+        // Both before the checkpoint that counts on them.
+        try await self.store.bar(chunk.rows.barred, in: self.current)
         try rejects.flush()
         var progress = self.current.progress
         progress.linesDone = chunk.lastLine

@@ -48,22 +48,51 @@ extension CallStore {
         let texts = Self.texts(numbers + otherForms)
         guard !texts.isEmpty else { return (0, 0) }
         return try await self.client.withTransaction { connection in
-            let inserted =
-                if let campaign {
-                    try await connection.execute(
-                        Self.insertCampaignExclusions,
-                        [texts, reason, source, campaign, expiresAt]
-                    )
-                } else {
-                    try await connection.execute(Self.insertExclusions, [texts, reason, source, expiresAt])
-                }
-            let contacts = try await connection.execute(Self.excludeContacts, [texts, campaign, expiresAt]).affectedRows
-            let counted = Set(numbers.map(\.e164))
-            let added = try inserted.map { row in
-                try row.decode(Bool.self, at: 0) && counted.contains(row.decode(String.self, at: 1))
-            }
-            return (added.count(where: \.self), contacts)
+            let (added, contacts) = try await Self.exclude(texts, reason, source, campaign, expiresAt, connection)
+            return (added.intersection(numbers.map(\.e164)).count, contacts)
         }
+    }
+
+    /// Excludes the numbers of rows that are of no use otherwise from an import's campaign. Who was forgotten is left out.
+    /// - Parameters:
+    ///   - numbers: The numbers.
+    ///   - current: The import.
+    /// - Throws: `PostgresError`.
+    public func bar(_ numbers: [PhoneNumber], in current: ContactImport) async throws {
+        guard !numbers.isEmpty else { return }
+        try await self.client.withTransaction { connection in
+            try await connection.execute(Self.lockPersonsForImport)
+            let digests = try await connection.execute(Self.selectSuppressed).map { try $0.decode(String.self, at: 0) }
+            let forgotten = SuppressedNumbers(key: current.suppressed.key, digests: Set(digests))
+            let texts = Self.texts(numbers.filter { !forgotten.contains($0) })
+            let reason = "a rejected row of an import says do_not_call"
+            _ = try await Self.exclude(texts, reason, "import", current.campaign, nil, connection)
+        }
+    }
+
+    /// - Returns: The numbers that are new on the list, and how many contacts were taken out.
+    private static func exclude(
+        _ texts: [String],
+        _ reason: String?,
+        _ source: String,
+        _ campaign: UUID?,
+        _ expiresAt: Date?,
+        _ connection: PostgresConnection
+    ) async throws -> (added: Set<String>, contacts: Int) {
+        let inserted =
+            if let campaign {
+                try await connection.execute(
+                    Self.insertCampaignExclusions,
+                    [texts, reason, source, campaign, expiresAt]
+                )
+            } else {
+                try await connection.execute(Self.insertExclusions, [texts, reason, source, expiresAt])
+            }
+        let contacts = try await connection.execute(Self.excludeContacts, [texts, campaign, expiresAt]).affectedRows
+        let added = try inserted.map { row in
+            try row.decode(Bool.self, at: 0) ? try row.decode(String.self, at: 1) : nil
+        }
+        return (Set(added.compactMap(\.self)), contacts)
     }
 
     /// Each once, in the order in which all take them.

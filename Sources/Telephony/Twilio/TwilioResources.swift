@@ -33,7 +33,9 @@ struct TwilioCall: Decodable {
     /// The call in the words that all adapters share, or nil when it has no id or nothing tells how it stands.
     var providerCall: ProviderCall? { self.providerCall(otherwise: nil) }
 
+    /// The same.
     /// - Parameter status: What is taken for the status of a call that has a word of its own for it and no end.
+    /// - Returns: Nil when it has no id or nothing tells how it stands.
     func providerCall(otherwise status: CallStatus?) -> ProviderCall? {
         guard let identifier = self.identifier, let rawStatus = self.status, !rawStatus.isEmpty,
             let status = CallStatus(twilio: rawStatus) ?? self.statusByEnd ?? status
