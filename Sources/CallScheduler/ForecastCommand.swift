@@ -25,6 +25,13 @@ extension CampaignCommand {
             let (campaign, facts) = try await self.common.withStore {
                 (try await $0.campaign(named: self.name), try await $0.forecastFacts(campaign: self.name))
             }
+            guard facts.unknownZones.isEmpty else {
+                throw CheckFailed(
+                    message: "nothing can be foretold: the database does not know "
+                        + facts.unknownZones.joined(separator: "; ")
+                        + ", and nobody is called there, because its host lacks these time zones"
+                )
+            }
             let basis = try ForecastBasis(campaign.settings, facts, self.assumptions)
             let clock = ContinuousClock()
             let began = clock.now

@@ -141,10 +141,17 @@ extension CallStore {
         select p.id, p.call_id, k.name as campaign, p.contact_id, p.phone_number,
             p.attempt_number::bigint as attempt_number, p.started_at, p.ended_at, p.outcome, p.counted, p.policy,
             p.had_consent,
-            (select string_agg(to_char(p.started_at at time zone z, 'Dy YYYY-MM-DD HH24:MI:SS ') || z, '; ' order by z)
+            (select string_agg(
+                case
+                    when w.unknown is null then to_char(p.started_at at time zone z, 'Dy YYYY-MM-DD HH24:MI:SS ') || z
+                    else 'unknown ' || z
+                end, '; ' order by z)
              from unnest(string_to_array(w.zones, ',')) as z) as local_times,
             array_remove(array[
-                case when j.is_open is not true then 'calling window closed, or a blocked date' end,
+                case when w.unknown is not null
+                    then 'the database does not know the time zone ' || w.unknown || ': its calling window cannot be judged'
+                end,
+                case when w.unknown is null and j.is_open is not true then 'calling window closed, or a blocked date' end,
                 case when j.is_within_limits is false then 'limit per number exceeded' end,
                 case when j.is_within_attempts is false then 'more attempts than allowed' end,
                 case when j.is_before_end is false then 'after the campaign''s end' end,
@@ -176,10 +183,13 @@ extension CallStore {
         join campaigns k on k.id = p.campaign_id
         left join contacts c on c.id = p.contact_id
         left join campaign_strata s on s.id = c.stratum_id
-        cross join lateral (select coalesce(nullif(s.time_zone, ''), k.time_zone) as zones) w
+        cross join lateral (
+            select o.zones, unknown_zones(o.zones) as unknown
+            from (select coalesce(nullif(s.time_zone, ''), k.time_zone) as zones offset 0) o
+            offset 0) w
         left join lateral (
-            select bool_or(call_window_closes_at(
-                    r.calling_week, r.blocked_dates + g.blocked_dates, w.zones, p.started_at) is not null) as is_open,
+            select bool_or(case when w.unknown is null then call_window_closes_at(
+                    r.calling_week, r.blocked_dates + g.blocked_dates, w.zones, p.started_at) is not null end) as is_open,
                 bool_or(p.phone_number is null or r.number_limits = '[]' or not p.counted
                     or number_rested_until(p.phone_number, r.number_limits, p.started_at) is null) as is_within_limits,
                 bool_or(p.attempt_number <= r.max_attempts) as is_within_attempts,

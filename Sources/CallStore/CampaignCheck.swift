@@ -45,6 +45,12 @@ extension CallStore {
         )
         error(contacts == 0, "contacts", "there are none (contacts import FILE.csv --campaign \(name))")
         error(endsAt.map { $0 <= Date() } ?? false, "ends_at", "has passed")
+        let unknownZones = try row.decode([String].self, named: "unknown_zones").joined(separator: "; ")
+        let isUnknown = try row.decode(Bool?.self, named: "are_zones_unknown") ?? false
+        let noZone =
+            "the database does not know \(unknownZones), and nobody is called there: its host lacks these time zones"
+        error(isUnknown, "time_zone", noZone)
+        warning(!unknownZones.isEmpty && !isUnknown, "time_zone", noZone)
         error(
             zones > 0 && closedZones.count == zones || isNever,
             "window",
@@ -148,16 +154,18 @@ extension CallStore {
         """
         with campaign as materialized (select * from campaigns where name = $1)
         , places as materialized (
-            select d.zones, coalesce(w.opens_at, 'infinity') < coalesce(k.ends_at, 'infinity') as opens
+            select d.zones, u.unknown,
+                u.unknown is null and coalesce(w.opens_at, 'infinity') < coalesce(k.ends_at, 'infinity') as opens
             from campaign k
             cross join lateral (
                 select distinct coalesce(nullif(s.time_zone, ''), k.time_zone) as zones, s.region
                 from campaign_strata s
                 where s.campaign_id = k.id) d
+            cross join lateral (select unknown_zones(d.zones) as unknown offset 0) u
             cross join lateral (
-                select call_window_opens_at(
+                select case when u.unknown is null then call_window_opens_at(
                     k.calling_week, blocked_in(k.blocked_dates, d.region), d.zones,
-                    greatest(now(), k.starts_at)) as opens_at) w)
+                    greatest(now(), k.starts_at)) end as opens_at) w)
         select k.caller_id is null as lacks_caller_id, k.answer_url is null as lacks_answer_url, k.ends_at,
             (select count(*) from contacts c where c.campaign_id = k.id) as contacts,
             (select count(*) from contacts c
@@ -165,8 +173,14 @@ extension CallStore {
                 and (c.state = 'in_progress' or c.next_attempt_at is not null)) as callable,
             (select count(*) from contacts c
              where c.campaign_id = k.id and c.excluded_reason = 'no consent') as without_consent,
-            (select count(distinct zones) from places) as zones,
-            coalesce((select array_agg(distinct zones order by zones) from places where not opens), '{}') as closed_zones,
+            (select count(distinct zones) from places where unknown is null) as zones,
+            coalesce((
+                select array_agg(distinct zones order by zones) from places where unknown is null and not opens), '{}')
+                as closed_zones,
+            coalesce((
+                select array_agg(distinct unknown order by unknown) from places where unknown is not null), '{}')
+                as unknown_zones,
+            (select bool_and(unknown is not null) from places) as are_zones_unknown,
             ((k.max_attempts - 1) * k.retry_interval_minutes * 60)::float8 as retry_seconds,
             k.ring_timeout_seconds::bigint as ring_timeout_seconds,
             k.number_limits = '[]' and exists (

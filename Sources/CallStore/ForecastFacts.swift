@@ -42,6 +42,8 @@ extension CallStore {
         public let blockedDates: [String]
         /// Its contacts.
         public let groups: [Group]
+        /// Time zones of theirs that the database does not know: nobody is called there.
+        public let unknownZones: [String]
         /// How many have completed.
         public let completed: Int
         /// Outcomes of its own attempts.
@@ -72,6 +74,7 @@ extension CallStore {
                     count: try row.decode(Int.self, at: 3)
                 )
             },
+            unknownZones: try campaign.decode([String].self, at: 5),
             completed: try campaign.decode(Int.self, at: 4),
             ownOutcomes: try await self.outcomes(id),
             allOutcomes: try await self.outcomes(nil)
@@ -107,7 +110,15 @@ extension CallStore {
                     least(upper(r) - 1, current_date + 800)::timestamp, interval '1 day') as d
             order by d),
             (select count(*) from campaign_strata s join contacts c on c.stratum_id = s.id and c.state = 'completed'
-             where s.campaign_id = k.id)
+             where s.campaign_id = k.id),
+            array(
+                select distinct unknown_zones(z.zones)
+                from (
+                    select distinct coalesce(nullif(s.time_zone, ''), k.time_zone) as zones
+                    from campaign_strata s
+                    where s.campaign_id = k.id) z
+                where unknown_zones(z.zones) is not null
+                order by 1)
         from campaigns k
         where k.name = $1
         """
