@@ -25,6 +25,7 @@ enum Failure {
         case let fault as ConfigurationFault: return (78, fault.description)
         case let fault as UsageFault: return (64, fault.message)
         case let fault as CheckFailed: return (1, fault.message)
+        case let fault as NotLetIn: return (69, fault.message)
         case let error as StoreError:
             return (error.code == .schemaMismatch ? 78 : 64, error.message)
         case let error as PostgresError: return Self.describe(error)
@@ -73,6 +74,11 @@ struct UsageFault: Error {
     init(_ message: String) {
         self.message = message
     }
+}
+
+/// A server lets a role do nothing just now: exit code 69, as if it were away.
+struct NotLetIn: Error {
+    let message: String
 }
 
 /// A check found something wrong: exit code 1.

@@ -96,7 +96,14 @@ struct RoleProcess {
     }
 
     private func run() async throws {
-        try await self.checkSchema()
+        do {
+            try await self.checkSchema()
+        } catch let error as PostgresError where error.sqlState == "42501" {
+            // Rights come with `ops/make-users`, perhaps in a moment: who stays down then is missed.
+            throw NotLetIn(
+                message: "DATABASE_URL: \(error.message): its user has no rights yet, or none any more (ops/make-users)"
+            )
+        }
         let publisher = self.connection(.publisher, topology: self.publisherTopology)
         try await publisher.waitUntilReady(timeout: .seconds(30))
         var services: [any Service] = [self.figures, self.closing { await publisher.close() }]

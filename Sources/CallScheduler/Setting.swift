@@ -31,6 +31,11 @@ struct Setting: Sendable {
             help: "connections to PostgreSQL per process, 1…100"
         ),
         Setting(
+            name: "DATABASE_STATEMENT_TIMEOUT_SECONDS",
+            defaultText: "60",
+            help: "how long a statement may take before the server ends it and it is tried again, 1…3600"
+        ),
+        Setting(
             name: "AMQP_URL",
             defaultText: "amqp://guest:guest@localhost:5672/",
             help: "RabbitMQ, with commas between a cluster's nodes; amqps:// for TLS, always verified, "

@@ -84,7 +84,9 @@ struct Settings {
             var configuration = try PostgresConfiguration(uri: uri)
             configuration.applicationName = applicationName
             configuration.maximumConnections = self.number("DATABASE_MAX_CONNECTIONS", 1...100, default: 8)
-            configuration.statementTimeout = .seconds(60)
+            configuration.statementTimeout = .seconds(
+                self.number("DATABASE_STATEMENT_TIMEOUT_SECONDS", 1...3600, default: 60)
+            )
             return configuration
         } catch {
             self.faults.append("DATABASE_URL: \(error.message)")

@@ -9,7 +9,9 @@
 -- Then give each process a user of its own: create role dialer_1 login password '…' in role call_scheduler_dialer;
 -- No role but the operator's can delete anything or change a campaign's rules, and only people's, operator and reader, can
 -- read e-mail addresses. Tests run the statements of the four roles that are processes under their names, and see each of
--- these grants missed when it is taken away.
+-- these grants missed when it is taken away. In one transaction: roles that run miss nothing meanwhile.
+
+begin;
 
 do $$
 declare
@@ -105,3 +107,5 @@ grant usage on all sequences in schema public to call_scheduler_operator;
 
 -- People who may only look.
 grant select on all tables in schema public to call_scheduler_reader;
+
+commit;
