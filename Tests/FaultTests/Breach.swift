@@ -22,10 +22,16 @@ enum Breach: String, Sendable, CaseIterable {
     case outsideWindow = "the attempt was made outside the window"
     case excluded = "the attempt was made though the number was excluded"
     case notRunning = "the attempt was made though the campaign did not run"
+    case erasedCalled = "a person was called after having been erased"
+    case erasedCameBack = "a person who was erased stands in a table"
     case tooLongOnTheWay = "the provider was asked too long after the row was made"
 
     // I4: caps, attempts and intervals.
     case tooManyLive = "more calls were live than there are slots"
+    case beyondCap = "the attempt exceeds the calls at once that its campaign may have"
+    case beyondRate = "the attempt exceeds the calls per hour that its campaign may have"
+    case beyondQuota = "the attempt may bring more interviews than its campaign wants"
+    case beyondCellQuota = "the attempt may bring more interviews than its cell wants"
     case tooManyAttempts = "the contact has more attempts than it may"
     case miscounted = "the contact's count of attempts is not that of its rows"
     case tooEarly = "tried again before the retry interval had passed"
@@ -72,8 +78,10 @@ enum Breach: String, Sendable, CaseIterable {
             .neverAsked,
             .strangeID, .hardlyWitnessed:
             "I2"
-        case .outsideWindow, .excluded, .notRunning, .tooLongOnTheWay: "I3"
-        case .tooManyLive, .tooManyAttempts, .miscounted, .tooEarly: "I4"
+        case .outsideWindow, .excluded, .notRunning, .tooLongOnTheWay, .erasedCalled, .erasedCameBack: "I3"
+        case .tooManyLive, .beyondCap, .beyondRate, .beyondQuota, .beyondCellQuota, .tooManyAttempts, .miscounted,
+            .tooEarly:
+            "I4"
         case .inProgress, .pendingNeverDue, .neverDue, .dueTooLate, .dueThoughOver, .attemptOpen, .liveAtProvider: "I5"
         case .noOutcome, .otherOutcome, .reachedNobody, .knownAndLost, .placedNotCounted, .takenBackCounted, .twoRows,
             .stateWithoutCall,

@@ -36,7 +36,8 @@ struct Checker {
     /// Every broken promise.
     func violations() -> [Violation] {
         self.oneLiveCallPerNumber() + self.everyRequest() + self.everyAttempt() + self.onlyWhenAllowed() + self.limits()
-            + self.nothingStranded() + self.everyOutcome() + self.everyStory() + self.everyInterview()
+            + self.everyLimit() + self.everyErasure() + self.nothingStranded() + self.everyOutcome() + self.everyStory()
+            + self.everyInterview()
             + self.everyReason()
     }
 
@@ -58,7 +59,7 @@ struct Checker {
             }
         }
         let open = Dictionary(grouping: self.witnesses.attempts.filter { $0.endedAt == nil }, by: \.phoneNumber)
-        for (_, attempts) in open where attempts.count > 1 {
+        for (number, attempts) in open where number != nil && attempts.count > 1 {
             violations.append(Violation(.severalOpen, attempts[0].callID, "\(attempts.count)"))
         }
         return violations
@@ -81,7 +82,9 @@ struct Checker {
             if request.requestedAt.timeIntervalSince(attempt.startedAt) < -Self.clockTolerance {
                 violations.append(Violation(.rowCameLater, callID))
             }
-            if attempt.phoneNumber != request.to || request.row?.number.map({ $0 != request.to }) ?? false {
+            // Of who was erased no row has a number any more.
+            let number = attempt.phoneNumber ?? (self.witnesses.erased[request.to] == nil ? nil : request.to)
+            if number != request.to || request.row?.number.map({ $0 != request.to }) ?? false {
                 violations.append(Violation(.otherNumber, callID))
             }
         }
@@ -128,7 +131,7 @@ struct Checker {
                 let known = campaign.changes.last { attempt.snapshot.sees($0.transaction) }
                 if known?.status != "running" { forbid(.notRunning, "\(campaign.name): \(known?.status ?? "unknown")") }
             }
-            if let exclusion = self.witnesses.exclusions[attempt.phoneNumber],
+            if let exclusion = attempt.phoneNumber.flatMap({ self.witnesses.exclusions[$0] }),
                 attempt.snapshot.sees(exclusion.transaction)
             {
                 forbid(.excluded, "at \(exclusion.at)")

@@ -80,6 +80,31 @@ extension CheckerTests {
         Case(.notRunning, "a campaign that was never started") { $0.campaigns[0].changes.removeLast() },
         Case(.tooLongOnTheWay, "an old row") { $0.attempts[0].startedAt = Self.at(-5.1) },
         Case(.tooManyLive, "more live calls than slots") { $0.cap = 1 },
+        Case(.beyondCap, "a call more than the cap") { Self.limit(&$0, "cap", 1) },
+        Case(.beyondCap, "two calls begun together, where there was room for one") {
+            $0.room.calls[0].transaction = 1200
+            $0.room.places[0].transaction = 1200
+            Self.limit(&$0, "cap", 1)
+        },
+        Case(.beyondCap, "a call more than a cap that was lowered a moment before") {
+            Self.limit(&$0, "cap", 1, since: 1149)
+        },
+        Case(.beyondRate, "a call more than the minute's share") { Self.limit(&$0, "rate", 60) },
+        Case(.beyondRate, "a call more than the hour's") {
+            Self.limit(&$0, "rate", 1)
+            $0.room.calls[0].startedAt = Self.at(-3590)
+        },
+        Case(.beyondQuota, "a call more than interviews are wanted") { Self.limit(&$0, "quota", 1) },
+        Case(.beyondQuota, "a call when all interviews that are wanted are there") {
+            Self.limit(&$0, "quota", 1)
+            Self.complete(&$0)
+        },
+        Case(.beyondCellQuota, "a call more than interviews are wanted in a cell") { Self.limit(&$0, "cell north", 1) },
+        Case(.erasedCalled, "a person who was erased a second before") { $0.erased["+19990000001"] = Self.at(-1) },
+        Case(.erasedCameBack, "a person who was imported again") { $0.erasedAgain["+19990000001"] = "contacts" },
+        Case(.otherNumber, "a row that has lost its number, of a person whom nobody has erased") {
+            $0.attempts[0].phoneNumber = nil
+        },
         Case(.tooManyAttempts, "too many attempts") { witnesses in
             witnesses.campaigns[0].maximumAttempts = 1
             witnesses.attempts[1].contactID = Self.contactID
@@ -125,6 +150,14 @@ extension CheckerTests {
         Case(.placedNotCounted, "a placed call that is not counted") {
             $0.attempts[0].isCounted = false
             $0.attempts[0].errorCode = "x"
+        },
+        Case(.placedNotCounted, "a call that we took back, of an interview all the same, that is not counted") {
+            $0.ledger[0].status = "canceled"
+            $0.ledger[0].hungUp = true
+            $0.attempts[0].outcome = "refused"
+            $0.attempts[0].surveyOutcome = "opt_out"
+            $0.attempts[0].isCounted = false
+            $0.attempts[0].errorCode = "canceled_by_us"
         },
         Case(.takenBackCounted, "a call that we took back unanswered, and charged") {
             $0.ledger[0].status = "canceled"
@@ -189,6 +222,21 @@ extension CheckerTests {
             $0.deadLetters = [Self.letter(type: CallEvent.messageType)]
         },
     ]
+
+    /// Another limit, from a transaction on.
+    static func limit(_ witnesses: inout Witnesses, _ name: String, _ value: Int?, since transaction: UInt64 = 101) {
+        witnesses.room.limits.append(
+            Witnesses.Limit(campaignID: "k", name: name, value: value, transaction: transaction)
+        )
+    }
+
+    /// The first call has ended as an interview before the second was allowed.
+    static func complete(_ witnesses: inout Witnesses) {
+        var (call, contact) = (witnesses.room.places[0], witnesses.room.places[0])
+        (call.isOpen, call.transaction) = (false, 1130)
+        contact = Witnesses.Place(transaction: 1130, contactID: contact.contactID, isComplete: true)
+        witnesses.room.places += [call, contact]
+    }
 
     static func letter(
         type: String = DialRequest.messageType,

@@ -50,6 +50,34 @@ struct CheckerTests {
         #expect(Checker(witnesses).violations().map(\.description) == [])
     }
 
+    @Test("a limit counts that the statement could see, and what counts against it is what was taken then")
+    func limits() throws {
+        #expect(Checker(try Self.sound()).metLimits == ["cap": 1, "rate": 1, "quota": 1, "cell's quota": 1])
+        // Lowered a moment later, and lifted or lowered while the statement was at work.
+        for (name, value, transaction) in [("cap", 1, 1150), ("cap", nil, 1140), ("cap", 1, 1140)]
+            as [(String, Int?, UInt64)]
+        {
+            var witnesses = try Self.sound()
+            Self.limit(&witnesses, name, value, since: transaction)
+            if transaction == 1140 { witnesses.room.calls[1].from = try #require(Snapshot("1120:1120:")) }
+            #expect(Checker(witnesses).violations().map(\.description) == [], "\(name) \(transaction)")
+        }
+        // The first call is over, and the cap is free again; no interview came of it, or it was not charged.
+        var witnesses = try Self.sound()
+        var ended = witnesses.room.places[0]
+        (ended.isOpen, ended.isCounted, ended.transaction) = (false, false, 1130)
+        witnesses.room.places.append(ended)
+        for name in ["cap", "quota", "cell north"] { Self.limit(&witnesses, name, 1) }
+        Self.limit(&witnesses, "rate", 60)
+        #expect(Checker(witnesses).violations().map(\.description) == [])
+        // An erased person's rows have no number, and that is right.
+        witnesses = try Self.sound()
+        witnesses.attempts[0].phoneNumber = nil
+        witnesses.contacts[0].phoneNumber = nil
+        witnesses.erased["+19990000001"] = Self.at(50)
+        #expect(Checker(witnesses).violations().map(\.description) == [])
+    }
+
     @Test("what the test itself has held up does not count for the way to the provider")
     func delays() throws {
         var witnesses = try Self.sound()

@@ -18,7 +18,12 @@ final class FaultHouse: Sendable {
     static let prefetch = 8
     static let dialers = 3
     static let surveyQueue = "faults.survey"
+    /// How long statements of some of the roles may take, in seconds; those of the others may take the usual minute.
+    static let statementTimeout = 3
     static let outcomeToken = "the-interviewers-own-token"
+    static let suppressionKey = "the key of those who are forgotten"
+    /// Of the disk that can be filled, in megabytes: enough for the tables of a long run.
+    private static let diskSize = 256
 
     let servers: Servers
     let wires: [Wire: TCPProxy]
@@ -29,6 +34,8 @@ final class FaultHouse: Sendable {
     let broker: AMQPConnection
     let log: FaultLog
     let folder: URL
+    /// A role's own users, as `ops/make-users` makes them.
+    private let users: [String: (database: String, broker: String)]
     /// Settings for commands that people give: straight to the database.
     let operatorEnvironment: [String: String]
 
@@ -41,7 +48,8 @@ final class FaultHouse: Sendable {
         broker: AMQPConnection,
         logger: Logger,
         log: FaultLog,
-        folder: URL
+        folder: URL,
+        users: [String: (database: String, broker: String)]
     ) {
         self.servers = servers
         self.wires = wires
@@ -52,7 +60,10 @@ final class FaultHouse: Sendable {
         self.broker = broker
         self.log = log
         self.folder = folder
-        self.operatorEnvironment = ["DATABASE_URL": servers.databaseURL]
+        self.users = users
+        self.operatorEnvironment = [
+            "DATABASE_URL": users["operator"]?.database ?? "", "SUPPRESSION_KEY": Self.suppressionKey,
+        ]
     }
 
     /// Builds everything and starts the processes.
@@ -68,7 +79,8 @@ final class FaultHouse: Sendable {
         try? FileManager.default.removeItem(at: folder)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let log = FaultLog(file: folder.appendingPathComponent("faults.log"))
-        let servers = try await Servers.start(name: name, nodes: nodes)
+        let hasDisk = nodes == 1 && FaultRun.mustFillDisk()
+        let servers = try await Servers.start(name: name, nodes: nodes, disk: hasDisk ? Self.diskSize : nil)
         var logger = Logger(label: "faults")
         logger.logLevel = .critical
         let rehearsal = try await Rehearsal.start(
@@ -106,6 +118,9 @@ final class FaultHouse: Sendable {
         for (wire, ports) in targets {
             wires[wire] = try await TCPProxy(port: try Ports.free(), targets: ports)
         }
+        let store = CallStore(client: client, logger: logger)
+        _ = try await store.migrate()
+        if let disk = servers.disk { try await Self.move(client, to: disk) }
         let house = FaultHouse(
             servers: servers,
             wires: wires,
@@ -115,10 +130,11 @@ final class FaultHouse: Sendable {
             broker: broker,
             logger: logger,
             log: log,
-            folder: folder
+            folder: folder,
+            users: try await Self.makeUsers(servers, in: folder)
         )
-        _ = try await house.store.migrate()
         try await house.noteVisibility()
+        try await house.noteRoom()
         try await broker.waitUntilReady(timeout: .seconds(120))
         await house.addRoles(webhookPorts: webhookPorts)
         return house
@@ -133,12 +149,33 @@ final class FaultHouse: Sendable {
 
     func url(_ wire: Wire) -> String { "http://127.0.0.1:\(self.wires[wire]?.port ?? 0)" }
 
-    /// What every role is told.
-    func environment() -> [String: String] {
-        [
-            "DATABASE_URL": Servers.url(self.servers.databaseURL, port: self.wires[.database]?.port ?? 0),
-            "AMQP_URL": self.wires[.broker].map { Servers.url(self.servers.brokerURL, port: $0.port) }
-                ?? self.servers.brokerURL,
+    /// Makes a user for each role at both servers, as operators do: none may do more than its work.
+    private static func makeUsers(
+        _ servers: Servers,
+        in folder: URL
+    ) async throws -> [String: (database: String, broker: String)] {
+        let secrets = folder.path + "/secrets"
+        try await Shell.run(
+            "'\(Shell.root.path)/ops/make-users' '\(servers.databaseURL)' '\(servers.brokerURL)' '\(servers.managementURL)' "
+                + "'\(secrets)'"
+        )
+        var users: [String: (database: String, broker: String)] = [:]
+        for role in Role.allCases.map(\.rawValue) + ["operator"] {
+            func url(_ server: String) throws -> String {
+                try String(contentsOfFile: "\(secrets)/\(role)/\(server)-url", encoding: .utf8)
+                    .trimmingCharacters(in: .newlines)
+            }
+            users[role] = (try url("database"), try url("amqp"))
+        }
+        return users
+    }
+
+    /// What a role is told.
+    private func environment(of role: Role) -> [String: String] {
+        let user = self.users[role.rawValue] ?? ("", "")
+        return [
+            "DATABASE_URL": Servers.url(user.database, port: self.wires[.database]?.port ?? 0),
+            "AMQP_URL": self.wires[.broker].map { Servers.url(user.broker, port: $0.port) } ?? user.broker,
             "TWILIO_ACCOUNT_SID": Rehearsal.account, "TWILIO_AUTH_TOKEN": Rehearsal.token,
             "TWILIO_BASE_URL": self.url(.provider), "TWILIO_REQUEST_TIMEOUT_SECONDS": "3",
             "WEBHOOK_PUBLIC_URL": self.url(.webhooks), "WEBHOOK_PORT": "0",
@@ -152,18 +189,15 @@ final class FaultHouse: Sendable {
     }
 
     private func addRoles(webhookPorts: [Int]) async {
-        let environment = self.environment()
-        for index in 1...2 {
-            await self.slots.add(.selector, label: "selector-\(index)", environment: environment)
-            await self.slots.add(.recorder, label: "recorder-\(index)", environment: environment)
-            var own = environment
-            own["WEBHOOK_PORT"] = "\(webhookPorts[index - 1])"
-            await self.slots.add(.webhooks, label: "webhooks-\(index)", environment: own)
-        }
-        for index in 1...Self.dialers {
-            var own = environment
-            own["DIALER_ID"] = "d\(index)"
-            await self.slots.add(.dialer, label: "dialer-\(index)", environment: own)
+        for role in Role.allCases {
+            for index in 1...(role == .dialer ? Self.dialers : 2) {
+                var own = self.environment(of: role)
+                if role == .webhooks { own["WEBHOOK_PORT"] = "\(webhookPorts[index - 1])" }
+                if role == .dialer { own["DIALER_ID"] = "d\(index)" }
+                // The first of each gives up early, as all would do at a lock of a minute.
+                if index == 1 { own["DATABASE_STATEMENT_TIMEOUT_SECONDS"] = "\(Self.statementTimeout)" }
+                await self.slots.add(role, label: "\(role.rawValue)-\(index)", environment: own)
+            }
         }
     }
 
@@ -180,40 +214,6 @@ final class FaultHouse: Sendable {
     func count(_ sql: String) async throws -> Int {
         let result = try await self.client.execute(PostgresStatement(sql, prepared: false), [])
         return try result.first?.decode(Int.self, at: 0) ?? 0
-    }
-
-    /// Lets every transaction of the roles only read, from now on and in the sessions that are open, or no longer.
-    func setReadOnly(_ isReadOnly: Bool) async throws {
-        let name = self.servers.databaseURL.split(separator: "/").last.map(String.init) ?? ""
-        for sql in [
-            "alter database \(name) set default_transaction_read_only = \(isReadOnly)",
-            """
-            select count(pg_terminate_backend(pid)) from pg_stat_activity
-            where datname = '\(name)' and pid <> pg_backend_pid() and application_name like 'call-scheduler/%'
-            """,
-        ] {
-            // The session that sets it back is one of those that may only read.
-            try await self.client.withTransaction { connection in
-                try await connection.execute(PostgresStatement("set transaction read write", prepared: false))
-                try await connection.execute(PostgresStatement(sql, prepared: false))
-            }
-        }
-    }
-
-    /// Holds the table of attempts, so that nobody can read or write it.
-    /// - Returns: Whether anybody has waited.
-    func lockAttempts(for pause: Duration) async throws -> Bool {
-        try await self.client.withTransaction { connection in
-            try await connection.execute(PostgresStatement("lock table call_attempts", prepared: false))
-            try await Task.sleep(for: pause)
-            let result = try await connection.execute(
-                PostgresStatement(
-                    "select count(*) from pg_stat_activity where wait_event_type = 'Lock'",
-                    prepared: false
-                )
-            )
-            return try result.first?.decode(Int.self, at: 0) ?? 0 > 0
-        }
     }
 
     /// Where the counters of reports differ from the rows; nil where they agree.

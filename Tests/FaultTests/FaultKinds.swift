@@ -37,8 +37,16 @@ enum ServerFault: Sendable, Equatable {
     case diskAlarm
     /// Every transaction may only read, as on a standby.
     case readOnly
-    /// Somebody holds the table of attempts, so that statements wait for longer than they may.
+    /// Somebody holds the table of attempts for longer than some roles' statements may take.
     case locked
+    /// The same, for longer than anybody's may: for more than a minute.
+    case lockedForLong
+    /// The disk on which the tables are is full.
+    case fullDisk
+    /// A role may not do anything with the tables.
+    case revoked(Role)
+    /// No recorder runs, and what waits for one is lost with all other messages.
+    case unrecorded
     /// A queue is deleted under the roles, with what is in it.
     case deleted(Queue)
     /// Some connections break.
@@ -49,10 +57,13 @@ enum ServerFault: Sendable, Equatable {
     case hold(Wire)
 
     /// Each kind once.
-    static let deck: [ServerFault] =
+    /// - Parameter isLong: Whether the run is long enough for what takes a minute.
+    static func deck(isLong: Bool) -> [ServerFault] {
         Servers.Kind.allCases.flatMap { [.crash($0), .restart($0), .freeze($0)] }
-        + [.diskAlarm, .readOnly, .locked] + Queue.allCases.map { .deleted($0) }
-        + Wire.allCases.flatMap { [.cut($0), .away($0), .hold($0)] }
+            + [.diskAlarm, .readOnly, .locked, .fullDisk, .unrecorded] + (isLong ? [.lockedForLong] : [])
+            + Role.allCases.map { .revoked($0) } + Queue.allCases.map { .deleted($0) }
+            + Wire.allCases.flatMap { [.cut($0), .away($0), .hold($0)] }
+    }
 
     /// What is counted when it has had its effect.
     var name: String {
@@ -62,7 +73,11 @@ enum ServerFault: Sendable, Equatable {
         case .freeze(let kind): "\(kind.rawValue) frozen"
         case .diskAlarm: "broker's disk alarm"
         case .readOnly: "database read-only"
-        case .locked: "attempts locked"
+        case .locked: "attempts locked, and statements ended for it"
+        case .lockedForLong: "attempts locked for over a minute"
+        case .fullDisk: "the database's disk full"
+        case .revoked(let role): "rights of the \(role.rawValue) taken away"
+        case .unrecorded: "the broker emptied without a recorder"
         case .deleted(let queue): "\(queue.rawValue) deleted"
         case .cut(let wire): "\(wire.rawValue) connections broken"
         case .away(let wire): "\(wire.rawValue) away"
@@ -74,10 +89,17 @@ enum ServerFault: Sendable, Equatable {
 /// What must have happened in a run, each at least once: a run without it would show less than it says.
 enum Demands {
     /// What the test does itself, as its log counts it.
-    static let ofTheLog = Set(
-        ProcessFault.deck.map(\.name) + ServerFault.deck.map(\.name) + OutsideFault.allCases.map(\.rawValue)
-            + SurveyOutcomeReport.Outcome.allCases.map { "an interview's \($0.rawValue) taken" }
-    )
+    /// - Parameters:
+    ///   - isLong: Whether the run is long enough for what takes a minute.
+    ///   - hasDisk: Whether there is a disk that can be filled.
+    static func ofTheLog(isLong: Bool, hasDisk: Bool = true) -> Set<String> {
+        Set(
+            ProcessFault.deck.map(\.name)
+                + ServerFault.deck(isLong: isLong).filter { hasDisk || $0 != .fullDisk }.map(\.name)
+                + OutsideFault.allCases.map(\.rawValue)
+                + SurveyOutcomeReport.Outcome.allCases.map { "an interview's \($0.rawValue) taken" }
+        )
+    }
 
     /// The provider's own faults, which only its ledger tells.
     static func missing(in ledger: [LedgerCall]) -> [String] {
@@ -92,6 +114,8 @@ enum OutsideFault: String, Sendable, CaseIterable {
     case pauseCampaign = "a campaign paused and resumed"
     case pauseAll = "everything paused and resumed"
     case exclude = "a number excluded"
+    case changeLimits = "a cap or quota changed"
+    case erase = "a person erased during an import"
     case poison = "poison sent"
     case duplicateRequest = "a request delivered again"
     case replayEvent = "an old report delivered again"
@@ -120,7 +144,7 @@ enum Wire: String, Sendable, CaseIterable {
 }
 
 /// Deals all cards in a random order before any comes again, so that a short run meets every kind of fault.
-struct Deck<Card> {
+struct Deck<Card: Sendable>: Sendable {
     private let cards: [Card]
     private var left: [Card] = []
 

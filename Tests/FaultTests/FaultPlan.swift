@@ -42,10 +42,11 @@ struct ServerPlan: Sequence, IteratorProtocol {
     }
 
     private var random: SeededGenerator
-    private var deck = Deck(ServerFault.deck)
+    private var deck: Deck<ServerFault>
 
-    init(seed: UInt64) {
+    init(seed: UInt64, isLong: Bool) {
         self.random = SeededGenerator(seed: seed, words: ["servers"])
+        self.deck = Deck(ServerFault.deck(isLong: isLong))
     }
 
     mutating func next() -> Step? {
@@ -71,7 +72,8 @@ struct OutsidePlan: Sequence, IteratorProtocol {
     private var random: SeededGenerator
     private var index = 0
     private var deck = Deck(
-        OutsideFault.allCases + [OutsideFault.exclude, .poison, .duplicateRequest, .replayEvent]
+        OutsideFault.allCases
+            + [OutsideFault.exclude, .changeLimits, .changeLimits, .poison, .duplicateRequest, .replayEvent]
     )
 
     init(seed: UInt64) {
@@ -85,6 +87,40 @@ struct OutsidePlan: Sequence, IteratorProtocol {
             wait: .milliseconds(Int.random(in: 200...1500, using: &self.random)),
             fault: self.deck.deal(using: &self.random),
             random: SeededGenerator(seed: self.seed, words: ["outside", String(self.index)])
+        )
+    }
+}
+
+/// What is changed about a campaign's limits, step by step.
+struct LimitPlan: Sendable, Sequence, IteratorProtocol {
+    /// A rule that looks at other calls.
+    enum Limit: String, Sendable, CaseIterable {
+        case callsAtOnce = "cap"
+        case callsPerHour = "rate"
+        case completes = "quota"
+        case cell = "cell's quota"
+    }
+
+    struct Step: Sendable, Equatable {
+        let limit: Limit
+        /// How far beyond what is used already.
+        let more: Int
+        /// Whether the other limits stay.
+        let keepsOthers: Bool
+    }
+
+    private var random: SeededGenerator
+    private var deck = Deck(Limit.allCases)
+
+    init(seed: UInt64) {
+        self.random = SeededGenerator(seed: seed, words: ["limits"])
+    }
+
+    mutating func next() -> Step? {
+        Step(
+            limit: self.deck.deal(using: &self.random),
+            more: Int.random(in: 1...4, using: &self.random),
+            keepsOthers: Int.random(in: 0..<3, using: &self.random) == 0
         )
     }
 }

@@ -14,7 +14,9 @@ struct FaultPlanTests {
     @Test("a seed repeats every step, and another seed gives others")
     func repeatable() {
         func steps(_ seed: UInt64) -> [String] {
-            ProcessPlan(seed: seed).prefix(200).map { "\($0)" } + ServerPlan(seed: seed).prefix(200).map { "\($0)" }
+            ProcessPlan(seed: seed).prefix(200).map { "\($0)" }
+                + [true, false].flatMap { ServerPlan(seed: seed, isLong: $0).prefix(200).map { "\($0)" } }
+                + LimitPlan(seed: seed).prefix(200).map { "\($0)" }
                 + OutsidePlan(seed: seed).prefix(200).map { step in
                     var random = step.random
                     return "\(step) \(random.next())"
@@ -24,15 +26,30 @@ struct FaultPlanTests {
         #expect(steps(7) != steps(8))
     }
 
-    @Test("every kind of fault comes once before any comes again")
-    func everyKind() {
+    @Test("every kind of fault comes once before any comes again", arguments: [true, false])
+    func everyKind(isLong: Bool) {
         let processes = ProcessPlan(seed: 3).prefix(ProcessFault.deck.count).map(\.fault.name)
-        let servers = ServerPlan(seed: 3).prefix(ServerFault.deck.count).map(\.fault.name)
-        let outside = OutsidePlan(seed: 3).prefix(OutsideFault.allCases.count + 4).map(\.fault.rawValue)
+        let deck = ServerFault.deck(isLong: isLong)
+        let servers = ServerPlan(seed: 3, isLong: isLong).prefix(deck.count).map(\.fault.name)
+        let outside = OutsidePlan(seed: 3).prefix(OutsideFault.allCases.count + 6).map(\.fault.rawValue)
         let planned = Set(processes + servers + outside)
-        #expect(planned.isSubset(of: Demands.ofTheLog))
-        #expect(Demands.ofTheLog.subtracting(planned).allSatisfy { $0.hasPrefix("an interview's ") })
+        let demanded = Demands.ofTheLog(isLong: isLong)
+        #expect(planned.isSubset(of: demanded))
+        #expect(demanded.subtracting(planned).allSatisfy { $0.hasPrefix("an interview's ") })
         #expect(Set(processes).count == processes.count && Set(servers).count == servers.count)
+        #expect(servers.contains(ServerFault.lockedForLong.name) == isLong)
+        #expect(Set(LimitPlan(seed: 3).prefix(4).map(\.limit)).count == 4)
+    }
+
+    @Test("only who cannot mount a disk is let off the one that runs full, and never where CI is set")
+    func disk() {
+        let name = ServerFault.fullDisk.name
+        #expect(Demands.ofTheLog(isLong: false).contains(name))
+        #expect(Demands.ofTheLog(isLong: false, hasDisk: false) == Demands.ofTheLog(isLong: false).subtracting([name]))
+        #expect(
+            FaultRun.mustFillDisk(mayMount: true, isCI: false) && FaultRun.mustFillDisk(mayMount: false, isCI: true)
+        )
+        #expect(!FaultRun.mustFillDisk(mayMount: false, isCI: false))
     }
 
     @Test("a run that has not seen every kind of fault says which")
@@ -40,10 +57,11 @@ struct FaultPlanTests {
         let file = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         defer { try? FileManager.default.removeItem(at: file) }
         let log = FaultLog(file: file)
-        for kind in Demands.ofTheLog where kind != "died at dialer.committed" { log.count(kind) }
-        #expect(log.missing(of: Demands.ofTheLog) == ["died at dialer.committed"])
+        let demanded = Demands.ofTheLog(isLong: true)
+        for kind in demanded where kind != "died at dialer.committed" { log.count(kind) }
+        #expect(log.missing(of: demanded) == ["died at dialer.committed"])
         log.count("died at dialer.committed")
-        #expect(log.missing(of: Demands.ofTheLog).isEmpty)
+        #expect(log.missing(of: demanded).isEmpty)
         var ledger = SimulatorConfiguration.Fault.allCases.filter { Fate.requestFaults.contains($0) }.map { fault in
             var call = CheckerTests.call("c", to: "+19990000001", from: 0)
             call.fault = fault.rawValue

@@ -37,8 +37,20 @@ struct FaultRun: Sendable {
     /// How long a run goes on, when its time is up, without anything new of what it must have seen.
     static let patience = Duration.seconds(300)
 
+    /// Whether the run is long enough for what takes a minute.
+    private var isLong: Bool { self.duration > .seconds(240) }
+
+    /// Whether the database's disk has to run full: wherever one can be mounted, and in any case where all must be tested.
+    static func mustFillDisk(
+        mayMount: Bool = Servers.mayMount,
+        isCI: Bool = ProcessInfo.processInfo.environment["CI"] != nil
+    ) -> Bool { mayMount || isCI }
+
     func run() async throws {
         self.house.log.note("seed \(self.seed), \(self.duration)")
+        if self.house.servers.disk == nil {
+            print("FAULTS not done: a full disk of the database, which takes root to mount one")
+        }
         let outside = try await OutsideFaults(house: self.house, seed: self.seed, duration: self.duration)
         let interviews = Interviews(house: self.house, seed: self.seed)
         let isOver = NIOLockedValueBox(false)
@@ -86,7 +98,8 @@ struct FaultRun: Sendable {
     }
 
     private func missing(_ outside: OutsideFaults) async -> [String] {
-        let missing = self.house.log.missing(of: Demands.ofTheLog).sorted()
+        let demanded = Demands.ofTheLog(isLong: self.isLong, hasDisk: self.house.servers.disk != nil)
+        let missing = self.house.log.missing(of: demanded).sorted()
         guard missing.isEmpty else { return missing }
         do {
             return try await Demands.missing(in: self.house.rehearsal.ledger().calls) + outside.missing()
@@ -128,10 +141,10 @@ struct FaultRun: Sendable {
     }
 
     private func breakServers(until isOver: () -> Bool) async {
-        for step in ServerPlan(seed: self.seed) {
+        for step in ServerPlan(seed: self.seed, isLong: self.isLong) {
             try? await Task.sleep(for: step.wait)
             if isOver() { return }
-            let isLong = step.isLong && self.duration > .seconds(240)
+            let isLong = step.isLong && self.isLong
             do {
                 self.house.log.note("\(step.fault)")
                 if try await self.inject(step.fault, pause: step.pause, isLong: isLong) {
@@ -144,52 +157,6 @@ struct FaultRun: Sendable {
                 self.house.log.unexpected("a fault could not be injected: \(error)")
             }
             self.house.log.note("  over")
-        }
-    }
-
-    /// - Returns: Whether anybody could notice.
-    private func inject(_ fault: ServerFault, pause: Duration, isLong: Bool) async throws -> Bool {
-        let servers = self.house.servers
-        switch fault {
-        case .crash(let kind):
-            return try await servers.restart(kind, signal: SIGKILL, pause: pause)
-        case .restart(let kind):
-            return try await servers.restart(kind, signal: kind == .postgres ? SIGINT : SIGTERM, pause: pause)
-        case .freeze(let kind):
-            let isFrozen = try servers.freeze(kind)
-            try await Task.sleep(for: pause * 2)
-            try servers.thaw(kind)
-            return isFrozen
-        case .diskAlarm:
-            let isAlarmed = try await servers.setDiskAlarm(true)
-            try await Task.sleep(for: pause)
-            let isStillAlarmed = try await servers.setDiskAlarm(false)
-            return isAlarmed && !isStillAlarmed
-        case .readOnly:
-            try await self.house.setReadOnly(true)
-            try await Task.sleep(for: pause)
-            try await self.house.setReadOnly(false)
-            return true
-        case .locked:
-            return try await self.house.lockAttempts(for: pause * 4)
-        case .deleted(let queue):
-            try await self.house.broker.deleteQueue(queue.rawValue)
-            return true
-        case .cut(let wire):
-            return self.house.wires[wire]?.cut(oneIn: 2) ?? false
-        case .away(let wire):
-            self.house.wires[wire]?.takeAway()
-            try await Task.sleep(for: isLong ? .seconds(60) : pause)
-            defer { self.house.wires[wire]?.bringBack() }
-            return self.house.wires[wire]?.hasTurnedAway ?? false
-        case .hold(let wire):
-            let start = Date()
-            self.house.wires[wire]?.hold()
-            try await Task.sleep(for: pause)
-            let isUsed = self.house.wires[wire]?.isUsed ?? false
-            self.house.wires[wire]?.release()
-            if wire == .provider { self.house.log.delay(DateInterval(start: start, end: Date())) }
-            return isUsed
         }
     }
 
@@ -236,6 +203,8 @@ struct FaultRun: Sendable {
         #expect(try await self.house.miscounts() == nil, "seed \(self.seed): reports do not say what the rows do")
         var witnesses = try await self.house.witnesses(poison: outside.poison)
         witnesses.reported = interviews.reported
+        witnesses.erased = outside.erased
+        witnesses.erasedAgain = try await self.house.traces(of: outside.erased)
         let violations = Checker(witnesses).violations()
         for violation in violations.prefix(20) {
             let history = violation.callID.map { witnesses.history(of: $0) } ?? ""
@@ -258,6 +227,8 @@ struct FaultRun: Sendable {
             FAULTS attempts lost             \(witnesses.attempts.count { $0.errorCode == "lost" })
             FAULTS given back uncharged      \(witnesses.attempts.count { !$0.isCounted })
             FAULTS contacts                  \(witnesses.contacts.count)
+            FAULTS limits met exactly        \(Checker(witnesses).metLimits.map { "\($0) \($1)" }.sorted().joined(separator: ", "))
+            FAULTS persons erased            \(witnesses.erased.count)
             FAULTS dead letters              \(witnesses.deadLetters.count)
             FAULTS survey events             \(witnesses.surveyRows.count), published \(witnesses.surveyMessages.count) times
             FAULTS at rest after             \(rest)

@@ -77,6 +77,11 @@ final class Interviews: Sendable {
                 self.house.log.count("an interview's \(outcome.rawValue) taken")
                 return
             }
+            // Nobody would ask a second time after this.
+            if let response, 400..<500 ~= response.status.code {
+                self.house.log.unexpected("an interview's word on call_id=\(callID) met \(response.status.code)")
+                return
+            }
             try? await Task.sleep(for: .milliseconds(300))
         }
     }

@@ -25,6 +25,8 @@ final class OutsideFaults: Sendable {
     private let seed: UInt64
     private let state = NIOLockedValueBox(State())
     private let campaigns: [String: UUID]
+    private let limits: Limits
+    private let erasures: Erasures
     private let closesAt: Date
 
     init(house: FaultHouse, seed: UInt64, duration: Duration) async throws {
@@ -51,11 +53,16 @@ final class OutsideFaults: Sendable {
             }
         }
         self.campaigns = campaigns
+        self.limits = try await Limits(house: house, seed: seed)
+        self.erasures = try await Erasures(house: house)
         try await self.feed(extra: 60)
     }
 
     /// The ids of all poison that was sent.
     var poison: Set<String> { self.state.withLockedValue(\.poison) }
+
+    /// Who was forgotten, and when that was done.
+    var erased: [String: Date] { self.erasures.erased }
 
     /// Opens an hour ago and closes in the middle of the run, on the minute.
     private static func window(from start: Int, to end: Int) throws -> LocalTimeWindow {
@@ -81,6 +88,12 @@ final class OutsideFaults: Sendable {
             "select count(*) from contacts where campaign_id = '\(closing)' and state = 'pending'"
         )
         if Date() < self.closesAt.addingTimeInterval(5) || waiting == 0 { missing.append("a window that has closed") }
+        var witnesses = Witnesses()
+        witnesses.room = try await self.house.room()
+        let met = Checker(witnesses).metLimits
+        missing += LimitPlan.Limit.allCases.filter { met[$0.rawValue] == nil }.map {
+            "a \($0.rawValue) met to the call"
+        }
         return missing
     }
 
@@ -106,11 +119,12 @@ final class OutsideFaults: Sendable {
             }
             try? await Task.sleep(for: step.wait)
         }
-        for name in Self.names { await self.resume(name) }
+        for name in Self.names + [self.limits.name] { await self.resume(name) }
     }
 
     /// Keeps enough contacts due that the dialers are never idle. The twins share their numbers with the main campaign.
     func feed(extra: Int) async throws {
+        try await self.limits.feed()
         guard let main = self.campaigns["main"] else { return }
         let due = try await self.house.count(
             "select count(*) from contacts where campaign_id = '\(main)' and state = 'pending'"
@@ -134,7 +148,8 @@ final class OutsideFaults: Sendable {
                     timeZone: "UTC"
                 )
             }
-            _ = try await self.house.store.addContacts(rows, campaign: campaign)
+            let key = SuppressionKey(secret: FaultHouse.suppressionKey)
+            _ = try await self.house.store.addContacts(rows, campaign: campaign, key: key)
         }
     }
 
@@ -149,10 +164,14 @@ final class OutsideFaults: Sendable {
         case .pauseAll:
             let code = try await self.operate(["pause", "--all"])
             try await Task.sleep(for: .milliseconds(Int.random(in: 0...1500, using: &random)))
-            for name in Self.names { await self.resume(name) }
+            for name in Self.names + [self.limits.name] { await self.resume(name) }
             return code == 0
         case .exclude:
             return try await self.exclude(draw: random.next())
+        case .changeLimits:
+            return try await self.limits.change()
+        case .erase:
+            return try await self.erasures.erase(using: &random)
         case .poison:
             try await self.poisonQueues(using: &random)
             return true
@@ -183,7 +202,8 @@ final class OutsideFaults: Sendable {
                 """
                 (select phone_number from contacts where state = 'in_progress'
                     order by md5(external_contact_id || '\(draw)') limit 1)
-                union all (select phone_number from contacts where state = 'pending'
+                union all (select phone_number from contacts where state = 'pending' and next_attempt_at is not null
+                        and campaign_id <> (select id from campaigns where name = '\(Erasures.campaign)')
                     order by md5(external_contact_id || '\(draw)') limit 1)
                 """,
                 prepared: false

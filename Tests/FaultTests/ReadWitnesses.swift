@@ -22,12 +22,13 @@ extension FaultHouse {
             """
             select id::text, campaign_id::text, phone_number, state, attempts_count::bigint, next_attempt_at, call_id::text
             from contacts
+            where campaign_id not in (select id from campaigns where name = '\(Erasures.campaign)')
             """
         ).map { row in
             Witnesses.Contact(
                 id: try row.decode(String.self, at: 0),
                 campaignID: try row.decode(String.self, at: 1),
-                phoneNumber: try row.decode(String.self, at: 2),
+                phoneNumber: try row.decode(String?.self, at: 2),
                 state: try row.decode(String.self, at: 3),
                 attemptsCount: try row.decode(Int.self, at: 4),
                 nextAttemptAt: try row.decode(Date?.self, at: 5),
@@ -43,6 +44,7 @@ extension FaultHouse {
                 transaction: try Self.transaction(row, at: 2)
             )
         }
+        witnesses.room = try await self.room()
         witnesses.takenAt = try await self.rows("select clock_timestamp()")[0].decode(Date.self, at: 0)
         witnesses.surveyRows = try await self.rows(
             "select event_id::text, kind, contact_id::text, call_id::text, published_at is not null from survey_events"
@@ -76,7 +78,7 @@ extension FaultHouse {
                 callID: try row.decode(String.self, at: 0),
                 contactID: try row.decode(String.self, at: 1),
                 campaignID: try row.decode(String.self, at: 2),
-                phoneNumber: try row.decode(String.self, at: 3),
+                phoneNumber: try row.decode(String?.self, at: 3),
                 attemptNumber: try row.decode(Int.self, at: 4),
                 dialerID: try row.decode(String.self, at: 5),
                 startedAt: try row.decode(Date.self, at: 6),
@@ -138,13 +140,13 @@ extension FaultHouse {
         ] { _ = try await self.rows(sql) }
     }
 
-    private static func snapshot(_ row: PostgresRow, at column: Int) throws -> Snapshot {
+    static func snapshot(_ row: PostgresRow, at column: Int) throws -> Snapshot {
         let text = try row.decode(String.self, at: column)
         guard let snapshot = Snapshot(text) else { throw Unreadable(text: text) }
         return snapshot
     }
 
-    private static func transaction(_ row: PostgresRow, at column: Int) throws -> UInt64 {
+    static func transaction(_ row: PostgresRow, at column: Int) throws -> UInt64 {
         let text = try row.decode(String.self, at: column)
         guard let transaction = UInt64(text) else { throw Unreadable(text: text) }
         return transaction
@@ -154,7 +156,7 @@ extension FaultHouse {
         let text: String
     }
 
-    private func rows(_ sql: String) async throws -> [PostgresRow] {
+    func rows(_ sql: String) async throws -> [PostgresRow] {
         try await self.client.execute(PostgresStatement(sql, prepared: false), []).map { $0 }
     }
 

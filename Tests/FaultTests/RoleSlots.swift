@@ -150,6 +150,21 @@ actor RoleSlots {
         if role == .dialer { self.log.delay(DateInterval(start: start, end: Date())) }
     }
 
+    /// Kills all of a role, and starts none until it is let back.
+    func keepAway(_ role: Role) {
+        for index in self.slots.indices where self.slots[index].role == role {
+            if self.slots[index].process != nil, self.slots[index].endingSignal == nil {
+                self.end(index, SIGKILL, effect: nil)
+            }
+            self.slots[index].restartAt = .now + .seconds(86_400)
+        }
+    }
+
+    /// Lets them start again.
+    func letBack(_ role: Role) {
+        for index in self.slots.indices where self.slots[index].role == role { self.slots[index].restartAt = .now }
+    }
+
     /// Ends everything in an orderly way.
     func stopAll() async {
         for slot in self.slots { await slot.process?.stop() }

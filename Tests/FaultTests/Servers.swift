@@ -15,15 +15,26 @@ struct Servers: Sendable {
     private let nodes: Int
     private let data: String
     private let urls: [String: String]
+    /// A small disk beside the database's own, which can be filled; nil where there is none.
+    let disk: String?
+
+    /// Whether a disk of its own can be had: it is mounted, which takes root.
+    static var mayMount: Bool { geteuid() == 0 }
 
     /// Starts the servers.
     /// - Parameters:
     ///   - name: The stack's name.
     ///   - nodes: How many nodes the broker has.
+    ///   - disk: The size of a small disk, in megabytes; nil for none.
     /// - Returns: The servers.
     /// - Throws: When they cannot be started.
-    static func start(name: String, nodes: Int = 1) async throws -> Servers {
-        try await Shell.stack("up --name \(name) --nodes \(nodes)")
+    static func start(name: String, nodes: Int = 1, disk: Int? = nil) async throws -> Servers {
+        // Who met a fault is read in the server's log.
+        let settings = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        defer { try? FileManager.default.removeItem(at: settings) }
+        try "log_line_prefix = '%m [%p] %u '\n".write(to: settings, atomically: true, encoding: .utf8)
+        let small = disk.map { " --disk \($0)" } ?? ""
+        try await Shell.stack("up --name \(name) --nodes \(nodes) --postgresql-conf '\(settings.path)'\(small)")
         let folder = Shell.root.appendingPathComponent(".local/stack-\(name)")
         let text = try String(contentsOf: folder.appendingPathComponent("urls.env"), encoding: .utf8)
         var urls: [String: String] = [:]
@@ -32,7 +43,14 @@ struct Servers: Sendable {
             if parts.count == 2 { urls[String(parts[0])] = String(parts[1]) }
         }
         let data = try String(contentsOf: folder.appendingPathComponent("data-directory"), encoding: .utf8)
-        return Servers(name: name, nodes: nodes, data: data.trimmingCharacters(in: .newlines), urls: urls)
+        let place = try? String(contentsOf: folder.appendingPathComponent("disk"), encoding: .utf8)
+        return Servers(
+            name: name,
+            nodes: nodes,
+            data: data.trimmingCharacters(in: .newlines),
+            urls: urls,
+            disk: place?.trimmingCharacters(in: .newlines)
+        )
     }
 
     func stop() async throws { try await Shell.stack("down --name \(self.name)") }
@@ -40,6 +58,10 @@ struct Servers: Sendable {
     /// The servers' addresses, straight.
     var databaseURL: String { self.urls["DATABASE_URL"] ?? "" }
     var brokerURL: String { self.urls["AMQP_URL"] ?? "" }
+    var managementURL: String { self.urls["RABBITMQ_MANAGEMENT_URL"] ?? "" }
+
+    /// What PostgreSQL has logged since it was started last.
+    var databaseLog: Data { (try? Data(contentsOf: URL(fileURLWithPath: self.data + "/postgres.log"))) ?? Data() }
 
     /// The address of one node of the broker, counted from 1.
     func brokerURL(ofNode node: Int) -> String {

@@ -117,6 +117,7 @@ extension CheckerTests {
             Self.contact(Self.contactID, number: "+19990000001"),
             Self.contact(Self.otherContactID, number: "+19990000002"),
         ]
+        witnesses.room = try Self.room()
         for (contact, callID) in [(Self.contactID, Self.callID), (Self.otherContactID, Self.otherCallID)] {
             let (row, message) = try Self.survey(contact, callID)
             witnesses.surveyRows.append(row)
@@ -124,5 +125,40 @@ extension CheckerTests {
             witnesses.surveyMessages += [message, message]
         }
         return witnesses
+    }
+
+    /// Each limit used to the call: the second call is allowed while the first goes on.
+    private static func room() throws -> Witnesses.Room {
+        var room = Witnesses.Room()
+        for (name, value) in [("cap", 2), ("rate", 120), ("quota", 2), ("cell north", 2)] {
+            room.limits.append(Witnesses.Limit(campaignID: "k", name: name, value: value, transaction: 100))
+        }
+        for (callID, contact, start, transaction, snapshot) in [
+            (Self.callID, Self.contactID, -0.01, 1100, "1000:1000:"),
+            (Self.otherCallID, Self.otherContactID, 0.99, 1200, "1150:1150:"),
+        ] as [(String, String, Double, UInt64, String)] {
+            room.calls.append(
+                Witnesses.AllowedCall(
+                    callID: callID,
+                    contactID: contact,
+                    campaignID: "k",
+                    cell: "north",
+                    startedAt: Self.at(start),
+                    transaction: transaction,
+                    from: try #require(Snapshot(snapshot)),
+                    to: try #require(Snapshot(snapshot))
+                )
+            )
+            room.places.append(
+                Witnesses.Place(
+                    transaction: transaction,
+                    callID: callID,
+                    contactID: contact,
+                    isOpen: true,
+                    isCounted: true
+                )
+            )
+        }
+        return room
     }
 }

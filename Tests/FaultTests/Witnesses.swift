@@ -11,7 +11,8 @@ struct Witnesses: Sendable {
         var callID: String
         var contactID: String
         var campaignID: String
-        var phoneNumber: String
+        /// Nil when its person was erased.
+        var phoneNumber: String?
         var attemptNumber: Int
         var dialerID: String
         var startedAt: Date
@@ -29,7 +30,7 @@ struct Witnesses: Sendable {
     struct Contact: Sendable {
         var id: String
         var campaignID: String
-        var phoneNumber: String
+        var phoneNumber: String?
         var state: String
         var attemptsCount: Int
         var nextAttemptAt: Date?
@@ -68,6 +69,46 @@ struct Witnesses: Sendable {
         var reason: String
     }
 
+    /// What a call or a contact takes of its campaign's room from a transaction on.
+    struct Place: Sendable {
+        var transaction: UInt64
+        /// Nil for what is told of the contact.
+        var callID: String?
+        var contactID: String
+        var isOpen = false
+        var isCounted = false
+        /// Whether the contact is an interview that counts.
+        var isComplete = false
+    }
+
+    /// A limit from a transaction on; nil where it was lifted.
+    struct Limit: Sendable {
+        var campaignID: String
+        /// `cap`, `rate`, `quota`, or `cell` with the cell's name.
+        var name: String
+        var value: Int?
+        var transaction: UInt64
+    }
+
+    /// A call of a campaign with limits, and the snapshots between which it was allowed.
+    struct AllowedCall: Sendable {
+        var callID: String
+        var contactID: String
+        var campaignID: String
+        var cell: String
+        var startedAt: Date
+        var transaction: UInt64
+        var from: Snapshot
+        var to: Snapshot
+    }
+
+    /// What the rules that look at other calls could see; changes in their order.
+    struct Room: Sendable {
+        var places: [Place] = []
+        var limits: [Limit] = []
+        var calls: [AllowedCall] = []
+    }
+
     var ledger: [LedgerCall] = []
     var attempts: [Attempt] = []
     var contacts: [Contact] = []
@@ -83,6 +124,11 @@ struct Witnesses: Sendable {
     var reported: [String: SurveyOutcomeReport.Outcome] = [:]
     /// The ids of the poison that the test itself has sent.
     var poison: Set<String> = []
+    var room = Room()
+    /// Numbers of persons who were forgotten, and when that was done, by this machine's clock.
+    var erased: [String: Date] = [:]
+    /// Those that stand in a table again, with its name.
+    var erasedAgain: [String: String] = [:]
     /// The sum of the dialers' prefetch.
     var cap = 0
     /// When the test held up the way from a row to the provider: by the wire, or by freezing a dialer.

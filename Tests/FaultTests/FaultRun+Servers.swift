@@ -1,0 +1,88 @@
+// Call Scheduler
+// SPDX-License-Identifier: Apache-2.0
+
+import AMQP
+import Foundation
+import TestBasics
+
+extension FaultRun {
+    /// Does something to a server or a wire.
+    /// - Returns: Whether anybody could notice.
+    func inject(_ fault: ServerFault, pause: Duration, isLong: Bool) async throws -> Bool {
+        let servers = self.house.servers
+        switch fault {
+        case .crash(let kind):
+            return try await servers.restart(kind, signal: SIGKILL, pause: pause)
+        case .restart(let kind):
+            return try await servers.restart(kind, signal: kind == .postgres ? SIGINT : SIGTERM, pause: pause)
+        case .freeze(let kind):
+            let isFrozen = try servers.freeze(kind)
+            try await Task.sleep(for: pause * 2)
+            try servers.thaw(kind)
+            return isFrozen
+        case .diskAlarm:
+            let isAlarmed = try await servers.setDiskAlarm(true)
+            try await Task.sleep(for: pause)
+            let isStillAlarmed = try await servers.setDiskAlarm(false)
+            return isAlarmed && !isStillAlarmed
+        case .readOnly:
+            try await self.house.setReadOnly(true)
+            try await Task.sleep(for: pause)
+            try await self.house.setReadOnly(false)
+            return true
+        case .locked:
+            return try await self.house.lockAttempts(for: .seconds(FaultHouse.statementTimeout) + pause)
+        case .lockedForLong:
+            return try await self.house.lockAttempts(for: .seconds(62) + pause)
+        case .fullDisk:
+            return try await self.house.fillDisk(for: pause)
+        case .revoked(let role):
+            return try await self.house.revoke(role, for: pause)
+        case .unrecorded:
+            return try await self.house.emptyBrokerWithoutRecorder(for: pause)
+        case .deleted(let queue):
+            try await self.house.broker.waitUntilReady(timeout: .seconds(120))
+            try await self.house.broker.deleteQueue(queue.rawValue)
+            return true
+        case .cut(let wire):
+            return self.house.wires[wire]?.cut(oneIn: 2) ?? false
+        case .away(let wire):
+            self.house.wires[wire]?.takeAway()
+            try await Task.sleep(for: isLong ? .seconds(60) : pause)
+            defer { self.house.wires[wire]?.bringBack() }
+            return self.house.wires[wire]?.hasTurnedAway ?? false
+        case .hold(let wire):
+            let start = Date()
+            self.house.wires[wire]?.hold()
+            try await Task.sleep(for: pause)
+            let isUsed = self.house.wires[wire]?.isUsed ?? false
+            self.house.wires[wire]?.release()
+            if wire == .provider { self.house.log.delay(DateInterval(start: start, end: Date())) }
+            return isUsed
+        }
+    }
+}
+
+extension FaultHouse {
+    /// Lets no recorder run until reports wait, and loses all that waits, requests as well.
+    /// - Returns: Whether a report was lost.
+    func emptyBrokerWithoutRecorder(for pause: Duration) async throws -> Bool {
+        await self.slots.keepAway(.recorder)
+        var lost = 0
+        do {
+            try await self.broker.waitUntilReady(timeout: .seconds(120))
+            for _ in 0..<300 {
+                if try await self.broker.queueStatus(Queue.reports.rawValue).messagesReady > 0 { break }
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            try await Task.sleep(for: pause)
+            lost = try await self.broker.purge(Queue.reports.rawValue)
+            _ = try await self.broker.purge(Queue.requests.rawValue)
+        } catch {
+            await self.slots.letBack(.recorder)
+            throw error
+        }
+        await self.slots.letBack(.recorder)
+        return lost > 0
+    }
+}
