@@ -26,11 +26,15 @@ extension FaultHouse {
             where datname = '\(name)' and pid <> pg_backend_pid() and application_name like 'call-scheduler/%'
             """,
         ] {
-            // The session that sets it back is one of those that may only read.
-            try await self.client.withTransaction { connection in
-                try await connection.execute(PostgresStatement("set transaction read write", prepared: false))
-                try await connection.execute(PostgresStatement(sql, prepared: false))
-            }
+            try await self.write(sql)
+        }
+    }
+
+    /// Also in a session that began while all might only read, as that which sets it back.
+    private func write(_ sql: String) async throws {
+        try await self.client.withTransaction { connection in
+            try await connection.execute(PostgresStatement("set transaction read write", prepared: false))
+            try await connection.execute(PostgresStatement(sql, prepared: false))
         }
     }
 
@@ -39,6 +43,7 @@ extension FaultHouse {
     func lockAttempts(for pause: Duration) async throws -> Bool {
         let start = self.servers.databaseLog.count
         try await self.client.withTransaction { connection in
+            try await connection.execute(PostgresStatement("set transaction read write", prepared: false))
             try await connection.execute(PostgresStatement("lock table call_attempts", prepared: false))
             try await Task.sleep(for: pause)
         }
@@ -75,7 +80,7 @@ extension FaultHouse {
         let start = self.servers.databaseLog.count
         let user = "call_scheduler_" + role.rawValue
         let sql = "revoke all on all tables in schema public from \(user)"
-        try await self.client.execute(PostgresStatement(sql, prepared: false))
+        try await self.write(sql)
         let isMet = try await self.meets("permission denied for table", since: start, user: user + "_user")
         try await Task.sleep(for: pause)
         let script = Shell.root.path + "/ops/postgres/roles.sql"

@@ -58,6 +58,7 @@ enum ServerFault: Sendable, Equatable {
 
     /// Each kind once.
     /// - Parameter isLong: Whether the run is long enough for what takes a minute.
+    /// - Returns: The cards.
     static func deck(isLong: Bool) -> [ServerFault] {
         Servers.Kind.allCases.flatMap { [.crash($0), .restart($0), .freeze($0)] }
             + [.diskAlarm, .readOnly, .locked, .fullDisk, .unrecorded] + (isLong ? [.lockedForLong] : [])
@@ -92,6 +93,7 @@ enum Demands {
     /// - Parameters:
     ///   - isLong: Whether the run is long enough for what takes a minute.
     ///   - hasDisk: Whether there is a disk that can be filled.
+    /// - Returns: What the log must count.
     static func ofTheLog(isLong: Bool, hasDisk: Bool = true) -> Set<String> {
         Set(
             ProcessFault.deck.map(\.name)

@@ -41,25 +41,35 @@ extension FaultRun {
         case .unrecorded:
             return try await self.house.emptyBrokerWithoutRecorder(for: pause)
         case .deleted(let queue):
-            try await self.house.broker.waitUntilReady(timeout: .seconds(120))
-            try await self.house.broker.deleteQueue(queue.rawValue)
+            try await self.house.repeatedly { try await self.house.broker.deleteQueue(queue.rawValue) }
             return true
         case .cut(let wire):
-            return self.house.wires[wire]?.cut(oneIn: 2) ?? false
+            return await Self.comesTrue { self.house.wires[wire]?.cut(oneIn: 2) ?? false }
         case .away(let wire):
             self.house.wires[wire]?.takeAway()
             try await Task.sleep(for: isLong ? .seconds(60) : pause)
             defer { self.house.wires[wire]?.bringBack() }
-            return self.house.wires[wire]?.hasTurnedAway ?? false
+            return await Self.comesTrue { self.house.wires[wire]?.hasTurnedAway ?? false }
         case .hold(let wire):
             let start = Date()
             self.house.wires[wire]?.hold()
             try await Task.sleep(for: pause)
-            let isUsed = self.house.wires[wire]?.isUsed ?? false
+            let isUsed = await Self.comesTrue { self.house.wires[wire]?.isUsed ?? false }
             self.house.wires[wire]?.release()
             if wire == .provider { self.house.log.delay(DateInterval(start: start, end: Date())) }
             return isUsed
         }
+    }
+}
+
+extension FaultRun {
+    /// Gives somebody the time to come that way: nobody may want to just now.
+    private static func comesTrue(_ condition: () -> Bool) async -> Bool {
+        for _ in 0..<100 {
+            if condition() { return true }
+            try? await Task.sleep(for: .milliseconds(50))
+        }
+        return false
     }
 }
 
@@ -70,19 +80,29 @@ extension FaultHouse {
         await self.slots.keepAway(.recorder)
         var lost = 0
         do {
-            try await self.broker.waitUntilReady(timeout: .seconds(120))
             for _ in 0..<300 {
-                if try await self.broker.queueStatus(Queue.reports.rawValue).messagesReady > 0 { break }
+                let reports = try await self.repeatedly { try await self.broker.queueStatus(Queue.reports.rawValue) }
+                if reports.messagesReady > 0 { break }
                 try await Task.sleep(for: .milliseconds(50))
             }
             try await Task.sleep(for: pause)
-            lost = try await self.broker.purge(Queue.reports.rawValue)
-            _ = try await self.broker.purge(Queue.requests.rawValue)
+            lost = try await self.repeatedly { try await self.broker.purge(Queue.reports.rawValue) }
+            _ = try await self.repeatedly { try await self.broker.purge(Queue.requests.rawValue) }
         } catch {
             await self.slots.letBack(.recorder)
             throw error
         }
         await self.slots.letBack(.recorder)
         return lost > 0
+    }
+
+    /// A broker that was restarted a moment ago ends connections that ask it for queues that it is still starting.
+    func repeatedly<Result>(_ body: () async throws -> Result) async throws -> Result {
+        for _ in 0..<3 {
+            try await self.broker.waitUntilReady(timeout: .seconds(120))
+            do { return try await body() } catch { self.log.note("the broker: \(error)") }
+            try await Task.sleep(for: .seconds(1))
+        }
+        return try await body()
     }
 }

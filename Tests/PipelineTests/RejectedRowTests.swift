@@ -34,11 +34,13 @@ struct RejectedRowTests {
 
     @Test(
         "a wish not to be called counts, whatever is wrong with the rest of its row, before, after or without its contact",
-        arguments: [
-            "+4930901820,nobody,,,,,yes", "+4930901820,,perhaps,,,,true", "+4930901820,,,Mars/Olympus,,,1",
-            "+4930901820,,,,Germany,,y", "+4930901820,,,,XX,,t", "+4930901820,,,,,<b>,TRUE",
-        ],
-        ["", "before", "behind", "elsewhere"]
+        arguments: zip(
+            [
+                "+4930901820,nobody,,,,,yes", "+4930901820,,perhaps,,,,true", "+4930901820,,,Mars/Olympus,,,1",
+                "+4930901820,,,,Germany,,y", "+4930901820,,,,XX,,t", "+4930901820,,,,,<b>,TRUE",
+            ],
+            ["", "before", "behind", "elsewhere", "behind", "before"]
+        )
     )
     func barred(row: String, contact: String) async throws {
         try await Self.with { scratch in
