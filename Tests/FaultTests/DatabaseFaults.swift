@@ -26,12 +26,12 @@ extension FaultHouse {
             where datname = '\(name)' and pid <> pg_backend_pid() and application_name like 'call-scheduler/%'
             """,
         ] {
-            try await self.write(sql)
+            try await self.change(sql)
         }
     }
 
     /// Also in a session that began while all might only read, as that which sets it back.
-    private func write(_ sql: String) async throws {
+    private func change(_ sql: String) async throws {
         try await self.client.withTransaction { connection in
             try await connection.execute(PostgresStatement("set transaction read write", prepared: false))
             try await connection.execute(PostgresStatement(sql, prepared: false))
@@ -80,7 +80,7 @@ extension FaultHouse {
         let start = self.servers.databaseLog.count
         let user = "call_scheduler_" + role.rawValue
         let sql = "revoke all on all tables in schema public from \(user)"
-        try await self.write(sql)
+        try await self.change(sql)
         let isMet = try await self.meets("permission denied for table", since: start, user: user + "_user")
         try await Task.sleep(for: pause)
         let script = Shell.root.path + "/ops/postgres/roles.sql"
