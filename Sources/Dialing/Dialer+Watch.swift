@@ -101,7 +101,7 @@ extension Dialer {
             case .unknown: try await self.find(call, logger: logger)
             }
             self.held.update(call.callID) { $0.unansweredSince = nil }
-        } catch {
+        } catch let error as TelephonyError {
             logger.notice("The provider could not be asked", metadata: .keys([.error: "\(error)"]))
             let now = self.clock.now()
             let since = call.unansweredSince ?? now
@@ -110,6 +110,9 @@ extension Dialer {
             if now > call.deadline, now - since > call.deadline - call.startedInstant {
                 await self.giveUp(call, logger: logger)
             }
+        } catch {
+            // The provider may know the call: what the database could not do just now is no reason to give it up.
+            logger.notice("What the provider knows could not be noted", metadata: .keys([.error: "\(error)"]))
         }
     }
 

@@ -38,20 +38,19 @@ final class Limits: Sendable {
             return state.count
         }
         let name = Self.prefix + "\(number)"
-        // Some of no cell, so that it is never without anybody.
-        _ = try await Fixtures.runningCampaign(
-            in: self.house.store,
-            name: name,
-            contacts: 10,
-            first: 4_000_000 + number * 10
-        ) { settings in
-            settings.answerURL = self.house.rehearsal.url + "/simulator/answer"
-            settings.maximumAttempts = 2
-            settings.retryIntervalMinutes = 1
-            settings.maximumConcurrentCalls = 2
-        }
+        var settings = CampaignSettings(name: name, timeZone: "UTC")
+        settings.window = nil
+        settings.callerID = try PhoneNumber("+15005550006")
+        settings.answerURL = self.house.rehearsal.url + "/simulator/answer"
+        settings.ringTimeoutSeconds = 5
+        settings.maximumCallSeconds = 10
+        settings.maximumAttempts = 2
+        settings.retryIntervalMinutes = 1
+        settings.maximumConcurrentCalls = 2
+        let id = try await self.house.store.createCampaign(settings)
+        try await self.add(40, to: id, name: name)
+        try await self.house.store.perform(.start, onCampaign: name, reason: nil, actor: "test")
         self.state.withLockedValue { $0.name = name }
-        try await self.feed()
     }
 
     /// Keeps contacts of both cells due.
@@ -60,15 +59,26 @@ final class Limits: Sendable {
         let due = try await self.house.count(
             """
             select count(*) from contacts where state = 'pending'
-                and campaign_id = (select id from campaigns where name = '\(name)' and status <> 'completed')
+                and campaign_id = (select id from campaigns where name = '\(name)')
             """
         )
-        guard due < 30 else { return }
+        guard try await !self.isOver(), due < 30 else { return }
+        let campaign = try await self.house.store.campaign(named: name)
+        try await self.add(40, to: campaign.id, name: name)
+    }
+
+    private func isOver() async throws -> Bool {
+        try await self.house.count(
+            "select count(*) from campaigns where name = '\(self.name)' and status = 'completed'"
+        ) > 0
+    }
+
+    private func add(_ contacts: Int, to campaign: UUID, name: String) async throws {
         let first = self.state.withLockedValue { state in
-            defer { state.nextContact += 40 }
+            defer { state.nextContact += contacts }
             return state.nextContact
         }
-        let rows = try (first..<(first + 40)).map { index in
+        let rows = try (first..<(first + contacts)).map { index in
             CallStore.NewContact(
                 externalID: "\(name)-\(index)",
                 phoneNumber: try Fixtures.number(3_000_000 + index),
@@ -80,22 +90,14 @@ final class Limits: Sendable {
                 cell: Self.cells[index % 2]
             )
         }
-        let campaign = try await self.house.store.campaign(named: name)
-        _ = try await self.house.store.addContacts(
-            rows,
-            campaign: campaign.id,
-            key: SuppressionKey(secret: FaultHouse.suppressionKey)
-        )
+        let key = SuppressionKey(secret: FaultHouse.suppressionKey)
+        _ = try await self.house.store.addContacts(rows, campaign: campaign, key: key)
     }
 
     /// Changes a limit to a little more than what is used already, as an operator does.
     /// - Returns: Whether it was changed.
     func change() async throws -> Bool {
-        let name = self.name
-        let isOver = try await self.house.count(
-            "select count(*) from campaigns where name = '\(name)' and status = 'completed'"
-        )
-        if isOver > 0 { try await self.startAnother() }
+        if try await self.isOver() { try await self.startAnother() }
         guard let step = self.state.withLockedValue({ $0.plan.next() }) else { return false }
         let used = try await self.used(of: step.limit, in: self.name)
         let option =
