@@ -123,6 +123,8 @@ let package = Package(
                 .embedInCode("Postgres/0023_country_rests.sql"),
                 .embedInCode("Postgres/0024_words_of_interviews.sql"),
                 .embedInCode("Postgres/0025_unknown_zones.sql"),
+                .embedInCode("Postgres/0026_roles.sql"),
+                .embedInCode("Postgres/0027_operators.sql"),
                 .embedInCode("Numbers/changes-since.json"),
                 .embedInCode("Messages/dial-request.v1.json"),
                 .embedInCode("Messages/call-event.v1.json"),
@@ -150,7 +152,7 @@ let package = Package(
         module("CallStore", ["CallModel", "Postgres", "Schemas", logging, locks, crypto]),
         module("CallQueues", ["AMQP", "CallModel", logging, tracing]),
         module("Telephony", ["CallModel", logging, httpClient, nioCore, nioHTTP1, crypto]),
-        module("Observability", [logging, metrics, tracing, hummingbird, lifecycle, locks]),
+        module("Observability", [logging, metrics, tracing, hummingbird, lifecycle, locks, nioCore]),
         module(
             "Selection",
             [
@@ -189,7 +191,7 @@ let package = Package(
                 "AMQP", "CallModel", "CallQueues", "CallStore", "ContactFiles", "Dialing", "Forecasting",
                 "Observability", "PhoneNumbers",
                 "Postgres", "ProviderSimulator", "Recording", "Selection", "Telephony", "Webhooks",
-                arguments, crypto, httpClient, nioCore, lifecycle, locks, logging, metrics, tracing, unixSignals,
+                arguments, crypto, httpClient, nioCore, nioHTTP1, lifecycle, locks, logging, metrics, tracing, unixSignals,
             ],
             swiftSettings: settings
         ),

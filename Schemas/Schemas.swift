@@ -148,6 +148,16 @@ public enum Schemas {
                 name: "unknown_zones",
                 sql: Self.text(PackageResources._025_unknown_zones_sql)
             ),
+            Migration(
+                number: 26,
+                name: "roles",
+                sql: Self.text(PackageResources._026_roles_sql)
+            ),
+            Migration(
+                number: 27,
+                name: "operators",
+                sql: Self.text(PackageResources._027_operators_sql)
+            ),
         ]
     }
 

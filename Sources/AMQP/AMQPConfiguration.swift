@@ -56,6 +56,7 @@ public struct AMQPConfiguration: Sendable {
     /// - Throws: ``AMQPError`` with code `invalidConfiguration` that names the fault and never the password.
     public init(uri: String) throws(AMQPError) {
         func fault(_ message: String) -> AMQPError { AMQPError(code: .invalidConfiguration, message: message) }
+        if let words = Self.strayPassword(in: uri) { throw fault(words) }
         let places = Self.places(in: uri)
         let first = places.texts.first ?? ""
         guard let components = URLComponents(string: places.before + first + places.after) else {
@@ -119,6 +120,20 @@ public struct AMQPConfiguration: Sendable {
     public var redactedDescription: String {
         "\(self.usesTLS ? "amqps" : "amqp")://\(self.user)@\(self.nodes.map(\.description).joined(separator: ","))"
             + " virtual host '\(self.virtualHost)'"
+    }
+
+    /// Why a URI is not what its writer meant: a part of its password would be taken for something else, and shown.
+    private static func strayPassword(in uri: String) -> String? {
+        guard let scheme = uri.range(of: "://") else { return nil }
+        let rest = uri[scheme.upperBound...]
+        let authority = rest.prefix { !"/?#".contains($0) }
+        let after = rest[authority.endIndex...]
+        let path = after.prefix { $0 != "?" && $0 != "#" }
+        let isSplit = path.contains("@") || after.contains("#") || (!authority.contains("@") && after.contains("@"))
+        guard authority.count(where: { $0 == "@" }) > 1 || isSplit else { return nil }
+        return
+            "the AMQP URI has an @ or a # where none can be: in a password, @ : / ? # and % are written %40 %3A %2F %3F "
+            + "%23 and %25"
     }
 
     /// The part of a URI that names hosts and ports, cut at its commas, with what stands before and after it.

@@ -177,7 +177,7 @@ public final class AMQPConnection: Sendable {
     }
 
     /// Asks the broker.
-    private func call<Value: Sendable>(
+    func call<Value: Sendable>(
         on queue: String = "",
         _ begin: @escaping @Sendable (Session, @escaping (Result<Value, AMQPError>) -> Void) -> Void
     ) async throws(AMQPError) -> Value {

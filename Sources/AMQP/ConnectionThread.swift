@@ -18,6 +18,8 @@ final class ConnectionThread {
     /// Questions that wait for a broker which takes nothing now.
     private var held: Deque<Call> = []
     private var isClosing = false
+    /// Whether it was told that the broker is away.
+    private var isMissed = false
     private var backoff: Backoff
     /// The time by which it rests between attempts to connect.
     private let now: @Sendable () -> ContinuousClock.Instant
@@ -51,6 +53,7 @@ final class ConnectionThread {
                 self.backoff.failed()
                 self.shared.disconnected(error)
                 if self.backoff.isFirstFailure {
+                    self.isMissed = true
                     self.logger.warning("Cannot reach the broker", metadata: ["error": "\(error)"])
                 }
             }
@@ -74,6 +77,7 @@ final class ConnectionThread {
         guard session.upkeep.isReady else { throw error }
         self.backoff.lost(after: self.now() - start)
         self.shared.disconnected(error)
+        self.isMissed = true
         self.logger.warning("Lost the broker", metadata: ["error": "\(error)"])
     }
 
@@ -140,7 +144,12 @@ final class ConnectionThread {
             session.upkeep.isReady = true
             for consumer in self.consumers { session.subscribe(consumer) }
             self.shared.connected()
-            self.logger.debug("Connected to the broker", metadata: ["node": "\(self.node)"])
+            self.logger.log(
+                level: self.isMissed ? .notice : .debug,
+                self.isMissed ? "The broker is back" : "Connected to the broker",
+                metadata: ["node": "\(self.node)"]
+            )
+            self.isMissed = false
         }
     }
 

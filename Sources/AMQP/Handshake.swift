@@ -24,7 +24,10 @@ struct Handshake {
             &connectLimit
         )
         guard status != AMQP_STATUS_OK.rawValue else { return }
-        let reason = String(cString: amqp_error_string2(status))
+        let reason =
+            status == AMQP_STATUS_SOCKET_ERROR.rawValue
+            ? self.systemsWords ?? String(cString: amqp_error_string2(status))
+            : String(cString: amqp_error_string2(status))
         let isTLS = [
             AMQP_STATUS_SSL_ERROR, AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED, AMQP_STATUS_SSL_PEER_VERIFY_FAILED,
             AMQP_STATUS_SSL_CONNECTION_FAILED, AMQP_STATUS_SSL_SET_ENGINE_FAILED,
@@ -37,6 +40,33 @@ struct Handshake {
             message: "cannot connect to \(self.node): \(reason)"
                 + (isMistrusted ? "; is its certificate expired, or not of an authority in \(authorities)?" : "")
         )
+    }
+
+    /// Why the node cannot be reached. The library only says that a socket error occurred.
+    private var systemsWords: String? {
+        var hints = addrinfo()
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var found: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(self.node.host, String(self.node.port), &hints, &found) == 0, let address = found else {
+            return nil
+        }
+        defer { freeaddrinfo(found) }
+        let descriptor = socket(
+            address.pointee.ai_family,
+            Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue),
+            0
+        )
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var failure: Int32 = 0
+        if Glibc.connect(descriptor, address.pointee.ai_addr, address.pointee.ai_addrlen) != 0 { failure = errno }
+        if failure == EINPROGRESS {
+            var watched = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+            guard poll(&watched, 1, 1000) == 1 else { return nil }
+            var size = socklen_t(MemoryLayout<Int32>.size)
+            getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &failure, &size)
+        }
+        return failure == 0 ? nil : String(cString: strerror(failure)).lowercased()
     }
 
     private func makeSocket() throws(AMQPError) -> OpaquePointer {

@@ -82,6 +82,17 @@ extension Operation.Step {
         }
     }
 
+    static func look(atExchange name: String) -> Self {
+        let answers = [Int(AMQP_EXCHANGE_DECLARE_OK_METHOD)]
+        return .step("asking for exchange '\(name)'", Int(AMQP_EXCHANGE_DECLARE_METHOD), answers) { arena in
+            var method = amqp_exchange_declare_t()
+            method.exchange = arena.bytes(name)
+            method.type = arena.bytes("direct")
+            method.passive = 1
+            return method
+        }
+    }
+
     static func declare(_ queue: AMQPTopology.Queue) -> Self {
         let answers = [Int(AMQP_QUEUE_DECLARE_OK_METHOD)]
         return .step("declaring queue '\(queue.name)'", Int(AMQP_QUEUE_DECLARE_METHOD), answers) { arena in

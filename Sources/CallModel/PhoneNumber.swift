@@ -38,7 +38,10 @@ public struct PhoneNumber: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// A masked form that logs may show: only the last two digits.
-    public var description: String { "+***" + self.e164.suffix(2) }
+    public var description: String { Self.masked(self.e164) }
+
+    /// A number as text in the same form.
+    public static func masked(_ number: String) -> String { "+***" + number.suffix(2) }
 
     /// Why a text is not an E.164 number.
     public struct Fault: Error, Sendable, CustomStringConvertible {

@@ -21,8 +21,10 @@ struct AuditCommand: AsyncParsableCommand {
     @Option(help: "The first day (2026-11-01, UTC) or instant (2026-11-01T08:00:00Z).") var from: String
     @Option(help: "The last day, inclusive, or the instant before which; now unless told.") var to: String?
     @Option(help: "Only this campaign.") var campaign: String?
-    @Option(help: "Write one line per call to FILE: CSV, or JSON lines if the name ends in .jsonl.") var evidence:
-        String?
+    @Option(
+        help: "Write one line per call to FILE: CSV, or JSON lines if the name ends in .jsonl.",
+        completion: .file()
+    ) var evidence: String?
     @Flag(help: "Write whole numbers to the evidence; only their last two digits otherwise.") var withNumbers = false
     @OptionGroup var spreadsheets: SpreadsheetOptions
 

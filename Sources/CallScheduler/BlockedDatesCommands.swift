@@ -11,7 +11,10 @@ import PhoneNumbers
 /// Dates from the command line and from a file.
 struct DateArguments: ParsableArguments {
     @Argument(help: "Dates, YYYY-MM-DD, in the contacts' local time.") var dates: [String] = []
-    @Option(help: "A file of dates: iCalendar (repeats: three years ahead), or CSV with the date in its first column.")
+    @Option(
+        help: "A file of dates: iCalendar (repeats: three years ahead), or CSV with the date in its first column.",
+        completion: .file()
+    )
     var file: String?
 
     func read() throws -> [String] {

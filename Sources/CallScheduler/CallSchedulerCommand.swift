@@ -24,7 +24,8 @@ struct CallSchedulerCommand: AsyncParsableCommand {
                 name: "Campaigns:",
                 subcommands: [
                     CampaignCommand.self, PolicyCommand.self, ContactsCommand.self, ExclusionsCommand.self,
-                    HolidaysCommand.self, StatusCommand.self, ReportCommand.self, PauseCommand.self, TrunkCommand.self,
+                    HolidaysCommand.self, StatusCommand.self, ReportCommand.self, PauseCommand.self, ResumeCommand.self,
+                    TrunkCommand.self,
                 ]
             ),
             CommandGroup(

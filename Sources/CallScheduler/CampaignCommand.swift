@@ -12,7 +12,7 @@ struct CampaignCommand: ParsableCommand {
         abstract: "Create campaigns, look at them, start and stop them.",
         subcommands: [
             Create.self, Set.self, Block.self, Unblock.self, List.self, Show.self, Check.self, ForecastCommand.self,
-            Why.self, Start.self, Pause.self, Resume.self, Cancel.self, ApplyPolicy.self, Export.self,
+            Why.self, Start.self, Pause.self, Resume.self, Cancel.self, Delete.self, ApplyPolicy.self, Export.self,
         ]
     )
 
@@ -96,7 +96,7 @@ struct CampaignCommand: ParsableCommand {
                 let policy = try await self.policy.resolved(in: store)
                 let faults = policy?.faults(for: settings) ?? []
                 guard faults.isEmpty else { throw UsageFault(faults.joined(separator: "\n")) }
-                let id = try await store.createCampaign(settings, policy: policy)
+                let id = try await store.createCampaign(settings, policy: policy, actor: HostUser.name)
                 Console.line("created campaign \(settings.name) (\(id.lowercased)) as a draft")
                 guard let policy else { return }
                 Console.line("policy \(policy.label) makes it stricter:")
@@ -292,7 +292,7 @@ struct CampaignChange: ParsableArguments {
 
     func perform(_ action: CallStore.CampaignAction) async throws {
         let status = try await self.common.withStore { store in
-            try await store.perform(action, onCampaign: self.name, reason: self.reason, actor: "operator")
+            try await store.perform(action, onCampaign: self.name, reason: self.reason, actor: HostUser.name)
         }
         Console.line("campaign \(self.name) is \(status.rawValue)")
     }

@@ -13,7 +13,10 @@ struct CommonOptions: ParsableArguments {
     @Option(name: .customLong("set"), help: ArgumentHelp("Override a setting.", valueName: "NAME=VALUE"))
     var overrides: [String] = []
 
-    @Option(help: ArgumentHelp("Read settings from a file of NAME=VALUE lines.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Read settings from a file of NAME=VALUE lines.", valueName: "file"),
+        completion: .file()
+    )
     var config: String?
 
     @Flag(help: "Show each setting and where it comes from, secrets masked, and do nothing else.")

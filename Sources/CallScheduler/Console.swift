@@ -18,6 +18,14 @@ enum Console {
         FileHandle.standardError.write(Data((text + "\n").utf8))
     }
 
+    /// Asks somebody at a terminal.
+    /// - Returns: Whether they agree; false when there is nobody to ask.
+    static func agrees(_ question: String) -> Bool {
+        guard isatty(STDIN_FILENO) == 1 else { return false }
+        FileHandle.standardError.write(Data((question + " [y/N] ").utf8))
+        return ["y", "yes"].contains(readLine()?.lowercased() ?? "")
+    }
+
     static func json(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

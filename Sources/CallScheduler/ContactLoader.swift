@@ -1,6 +1,7 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
+import CallModel
 import CallStore
 import Foundation
 
@@ -9,6 +10,7 @@ import Foundation
 struct ContactLoader {
     /// What came of it.
     struct Summary: Encodable, Sendable {
+        let importID: String
         var resumedAfterLine: Int?
         var read = 0
         var added = 0
@@ -75,6 +77,7 @@ struct ContactLoader {
         try await self.store.finishImport(self.current)
         let progress = self.current.progress
         return Summary(
+            importID: self.current.id.lowercased,
             resumedAfterLine: resumed > 0 ? resumed : nil,
             read: progress.read,
             added: progress.added,

@@ -10,8 +10,10 @@ import PhoneNumbers
 struct ContactsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "contacts",
-        abstract: "Load contacts, ask why one is called or is not, record consent, forget a person.",
-        subcommands: [Import.self, Why.self, Consent.self, Erase.self]
+        abstract: "Load contacts and look at them, ask why one is called or is not, record consent, forget a person.",
+        subcommands: [
+            Import.self, List.self, Imports.self, UndoImport.self, Why.self, Consent.self, Erase.self,
+        ]
     )
 
     struct Import: AsyncParsableCommand {
@@ -28,10 +30,12 @@ struct ContactsCommand: ParsableCommand {
         @OptionGroup var common: CommonOptions
         @OptionGroup var output: OutputOptions
         @OptionGroup var options: ContactFileOptions
-        @Argument(help: "The CSV file, or a pipe.") var file: String
+        @Argument(help: "The CSV file, or a pipe.", completion: .file()) var file: String
         @Option(help: "The campaign.") var campaign: String
-        @Option(help: "Where rejected rows go; FILE.rejects.csv unless told, rejects.csv for a pipe.") var rejects:
-            String?
+        @Option(
+            help: "Where rejected rows go; FILE.rejects.csv unless told, rejects.csv for a pipe.",
+            completion: .file()
+        ) var rejects: String?
 
         private static let exampleLimit = 20
 
@@ -94,6 +98,9 @@ struct ContactsCommand: ParsableCommand {
                 try Console.json(summary)
                 return
             }
+            Console.line(
+                "import    \(summary.importID)  (`contacts undo-import` takes it back while nobody of it was called)"
+            )
             Console.line("read      \(summary.read)")
             Console.line("added     \(summary.added)  (of these excluded from the start: \(summary.excluded))")
             Console.line("present   \(summary.present)  (in the campaign already)")

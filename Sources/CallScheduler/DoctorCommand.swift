@@ -15,10 +15,23 @@ import Telephony
 struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Check configuration, database, schema, broker, topology and provider; say what to do about faults."
+        abstract:
+            "Check configuration, database, schema, broker, topology, roles and provider; say what to do about faults.",
+        discussion: """
+            It only looks: nothing is made or changed. With the settings of a role, --role leaves out what is not that \
+            role's to see. RabbitMQ's alarms, limits and consumer_timeout are seen with --management, whose user needs the \
+            tag `monitoring`.
+            """
     )
     @OptionGroup var common: CommonOptions
     @OptionGroup var output: OutputOptions
+    @Option(help: "Check as this role, whose settings are given: selector, dialer, recorder or webhooks.")
+    var role: RoleProcess.Role?
+    @Option(
+        help: ArgumentHelp("RabbitMQ's management URL, or @FILE, a file that holds it.", valueName: "URL"),
+        completion: .file()
+    )
+    var management: String?
 
     /// One finding.
     struct Finding: Encodable, Sendable {
@@ -29,14 +42,15 @@ struct DoctorCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        var findings: [Finding] = []
         var settings = try self.common.settings()
         let database = settings.database(applicationName: "call-scheduler/doctor")
         let broker = settings.broker()
-        let provider = settings.provider()
-        let (webhooks, health) = (settings.webhooks(), settings.health())
-        _ = (settings.logging(), settings.selector(), settings.dialer(), settings.recorder())
-        findings += settings.faults.map {
+        let needsProvider = self.role?.needsProvider ?? true
+        let provider = needsProvider ? settings.provider() : nil
+        let (webhooks, health, dialer) = (settings.webhooks(), settings.health(), settings.dialer())
+        _ = (settings.logging(), settings.selector(), settings.recorder())
+        let management = try self.management.map(BrokerManagement.init)
+        var findings = settings.faults.map {
             Finding(
                 check: "configuration",
                 ok: false,
@@ -47,15 +61,36 @@ struct DoctorCommand: AsyncParsableCommand {
         if settings.faults.isEmpty {
             findings.append(Finding(check: "configuration", ok: true, finding: "complete"))
         }
-        if let database { findings += await Self.examine(database) }
-        if let broker { findings += await Self.examine(broker, trunk: settings.dialer().trunk) }
+        var house = HouseSight()
+        if let database { findings += await Self.examine(database, &house) }
+        if let broker {
+            findings += await Self.examine(broker, self.topology(trunk: dialer.trunk, house), house)
+            findings += await Self.examine(management, virtualHost: broker.virtualHost, house)
+        }
+        findings += Self.examine(house)
         if let provider { findings.append(await Self.examine(provider)) }
-        if let finding = await Self.examineProxies(webhooks, provider: provider, health: health) {
+        if self.role.map({ $0 == .webhooks }) ?? true,
+            let finding = await Self.examineProxies(webhooks, provider: provider, health: health)
+        {
             findings.append(finding)
         }
+        if let finding = await Self.examinePort(health) { findings.append(finding) }
         try self.print(findings)
         let faults = findings.count { !$0.ok }
         guard faults == 0 else { throw CheckFailed(message: "\(faults) of \(findings.count) checks failed") }
+    }
+
+    /// What the role whose settings these are declares; all, when nobody says which it is.
+    private func topology(trunk: String, _ house: HouseSight) -> AMQPTopology {
+        let trunks = self.role == .dialer ? [trunk] : house.trunks.isEmpty ? [trunk] : house.trunks
+        let requests = trunks.reduce(into: AMQPTopology()) { $0.formUnion(CallTopology.dialRequests(trunk: $1)) }
+        return switch self.role {
+        case nil: requests.union(CallTopology.reports()).union(CallTopology.surveys()).union(CallTopology.hints())
+        case .selector: requests
+        case .dialer: requests.union(CallTopology.reports()).union(CallTopology.hints())
+        case .recorder: CallTopology.reports().union(CallTopology.surveys()).union(CallTopology.hints())
+        case .webhooks: CallTopology.reports()
+        }
     }
 
     private func print(_ findings: [Finding]) throws {
@@ -69,7 +104,22 @@ struct DoctorCommand: AsyncParsableCommand {
         }
     }
 
-    private static func examine(_ configuration: PostgresConfiguration) async -> [Finding] {
+    /// What doctor has learned from the database.
+    struct HouseSight {
+        /// nil when these credentials may not see it.
+        var roles: [CallStore.RoleStanding]?
+        var trunks: [String] = []
+        var runningCampaigns = 0
+        var longestCall = Duration.zero
+
+        /// Whether somebody works, or should.
+        var isAtWork: Bool { self.runningCampaigns > 0 || self.roles?.contains { $0.presence == .running } == true }
+    }
+
+    private static func examine(
+        _ configuration: PostgresConfiguration,
+        _ house: inout HouseSight
+    ) async -> [Finding] {
         var configuration = configuration
         configuration.acquireTimeout = .seconds(5)
         let client = PostgresClient(configuration: configuration, logger: Self.quiet)
@@ -85,6 +135,12 @@ struct DoctorCommand: AsyncParsableCommand {
                     let parts = words.split(separator: ": ", maxSplits: 1).map(String.init)
                     return Finding(check: "database", ok: false, finding: parts[0], advice: parts.last)
                 }
+            }
+            // A role's own credentials may not see everything, which is right so.
+            house.roles = try? await store.roles()
+            house.trunks = (try? await store.trunksInUse()) ?? []
+            if let work = try? await store.campaignsAtWork() {
+                (house.runningCampaigns, house.longestCall) = work
             }
             for (trunk, reason) in (try? await store.pausedTrunks()) ?? [] {
                 findings.append(
@@ -111,13 +167,23 @@ struct DoctorCommand: AsyncParsableCommand {
                 Finding(
                     check: "database",
                     ok: false,
-                    finding: "\(error)",
+                    finding: Self.words(error),
                     advice: "is PostgreSQL running, and DATABASE_URL right? (\(configuration.redactedDescription))"
                 )
             )
         }
         await client.close()
         return findings
+    }
+
+    /// Whoever said it, in its own words.
+    static func words(_ error: any Error) -> String {
+        switch error {
+        case let error as PostgresError: error.message
+        case let error as AMQPError: error.message
+        case let error as TelephonyError: error.message
+        default: "\(error)"
+        }
     }
 
     private static func finding(_ state: CallStore.SchemaState) -> Finding {
@@ -147,52 +213,6 @@ struct DoctorCommand: AsyncParsableCommand {
         }
     }
 
-    private static func examine(_ configuration: AMQPConfiguration, trunk: String) async -> [Finding] {
-        let topology = CallTopology.dialRequests(trunk: trunk).union(CallTopology.reports())
-            .union(CallTopology.surveys()).union(CallTopology.hints())
-        let connection = AMQPConnection(configuration: configuration, logger: Self.quiet)
-        var findings: [Finding] = []
-        do {
-            try await connection.waitUntilReady(timeout: .seconds(5))
-            findings.append(Finding(check: "broker", ok: true, finding: configuration.redactedDescription))
-            do {
-                try await connection.declare(topology)
-                findings.append(Finding(check: "topology", ok: true, finding: "as declared"))
-                let dead = try await connection.queueStatus(CallTopology.dead).messagesReady
-                if dead > 0 {
-                    findings.append(
-                        Finding(
-                            check: "dead letters",
-                            ok: true,
-                            finding: "\(dead) message(s) in \(CallTopology.dead)",
-                            advice: "`call-scheduler dead-letters list` tells why"
-                        )
-                    )
-                }
-            } catch {
-                findings.append(
-                    Finding(
-                        check: "topology",
-                        ok: false,
-                        finding: "\(error)",
-                        advice: "delete what is declared otherwise once it is empty"
-                    )
-                )
-            }
-        } catch {
-            findings.append(
-                Finding(
-                    check: "broker",
-                    ok: false,
-                    finding: "\(error)",
-                    advice: "is RabbitMQ running, and AMQP_URL right? (\(configuration.redactedDescription))"
-                )
-            )
-        }
-        await connection.close()
-        return findings
-    }
-
     private static func examine(_ configuration: TwilioConfiguration) async -> Finding {
         let client = HTTPClient(configuration: TwilioProvider.makeHTTPClientConfiguration())
         let provider = TwilioProvider(configuration: configuration, httpClient: client, logger: Self.quiet)
@@ -204,7 +224,7 @@ struct DoctorCommand: AsyncParsableCommand {
             finding = Finding(
                 check: "provider",
                 ok: false,
-                finding: "\(error)",
+                finding: Self.words(error),
                 advice: "check TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_BASE_URL"
             )
         }
@@ -212,7 +232,7 @@ struct DoctorCommand: AsyncParsableCommand {
         return finding
     }
 
-    private static var quiet: Logger {
+    static var quiet: Logger {
         var logger = Logger(label: "call-scheduler")
         logger.logLevel = .critical
         return logger

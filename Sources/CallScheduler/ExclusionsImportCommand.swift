@@ -19,7 +19,7 @@ extension ExclusionsCommand {
         @OptionGroup var common: CommonOptions
         @OptionGroup var scope: ExclusionScope
         @OptionGroup var options: FileOptions
-        @Argument(help: "The CSV file, or a pipe.") var file: String
+        @Argument(help: "The CSV file, or a pipe.", completion: .file()) var file: String
         @Option(help: "Why, for rows without a reason of their own.") var reason: String?
 
         func run() async throws {

@@ -20,8 +20,10 @@ extension CampaignCommand {
         )
         @OptionGroup var common: CommonOptions
         @Argument(help: "The campaign.") var name: String
-        @Option(help: ArgumentHelp("Where the contacts go.", valueName: "FILE|-")) var contacts: String?
-        @Option(help: ArgumentHelp("Where the attempts go.", valueName: "FILE|-")) var attempts: String?
+        @Option(help: ArgumentHelp("Where the contacts go.", valueName: "FILE|-"), completion: .file()) var contacts:
+            String?
+        @Option(help: ArgumentHelp("Where the attempts go.", valueName: "FILE|-"), completion: .file()) var attempts:
+            String?
         @Flag(help: "Leave only the last two digits of phone numbers.") var maskNumbers = false
         @OptionGroup var spreadsheets: SpreadsheetOptions
 
@@ -58,7 +60,7 @@ extension CampaignCommand {
                 try output.write(export.columns)
                 try await store.export(export, campaign: campaign) { page in
                     for var row in page {
-                        if let number { row[number] = Self.masked(row[number]) }
+                        if let number { row[number] = PhoneNumber.masked(row[number]) }
                         try output.write(row)
                     }
                     count += page.count
@@ -70,8 +72,5 @@ extension CampaignCommand {
             }
             return count
         }
-
-        /// As ``PhoneNumber`` describes itself.
-        private static func masked(_ number: String) -> String { "+***" + number.suffix(2) }
     }
 }

@@ -5,6 +5,7 @@ import AMQP
 import ArgumentParser
 import CallStore
 import Foundation
+import Observability
 import Postgres
 
 /// Turns an error into one clear message and an exit code: 64 usage, 69 a server cannot be reached, 70 internal,
@@ -26,6 +27,8 @@ enum Failure {
         case let fault as UsageFault: return (64, fault.message)
         case let fault as CheckFailed: return (1, fault.message)
         case let fault as NotLetIn: return (69, fault.message)
+        case let fault as PortFault: return (69, fault.description)
+        case let fault as NameTaken: return (69, fault.description)
         case let error as StoreError:
             return (error.code == .schemaMismatch ? 78 : 64, error.message)
         case let error as PostgresError: return Self.describe(error)

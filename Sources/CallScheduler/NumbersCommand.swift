@@ -33,7 +33,7 @@ struct NumbersCommand: ParsableCommand {
             discussion: "The newer of the document and of what the program brings is used."
         )
         @OptionGroup var common: CommonOptions
-        @Argument(help: "The document.") var file: String
+        @Argument(help: "The document.", completion: .file()) var file: String
 
         func run() async throws {
             guard let data = FileManager.default.contents(atPath: self.file) else {

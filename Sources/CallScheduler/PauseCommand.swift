@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import CallModel
 import CallStore
 
 struct PauseCommand: AsyncParsableCommand {
@@ -21,39 +22,55 @@ struct PauseCommand: AsyncParsableCommand {
 
     func run() async throws {
         let names = try await self.common.withStore { store in
-            try await store.pauseAllCampaigns(reason: self.reason, actor: "operator")
+            try await store.pauseAllCampaigns(reason: self.reason, actor: HostUser.name)
         }
         Console.line(names.isEmpty ? "nothing was running" : "paused \(names.joined(separator: ", "))")
     }
 }
 
-struct TrunkCommand: ParsableCommand {
+struct ResumeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "trunk",
-        abstract: "Pause and resume trunks.",
-        subcommands: [Pause.self, Resume.self]
+        commandName: "resume",
+        abstract: "Go on after `pause --all`: with the campaigns that it has paused, and no others."
     )
+    @OptionGroup var common: CommonOptions
+    @Flag(help: "Resume all that `pause --all` has paused and nobody has touched since.") var all = false
+    @Flag(help: "Do not ask.") var yes = false
+    @Option(help: "Kept with the change.") var reason: String?
 
-    struct Pause: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Place no calls on a trunk.")
-        @OptionGroup var common: CommonOptions
-        @Argument(help: "The trunk.") var name: String
-        @Option(help: "Kept and shown.") var reason = "paused by an operator"
-
-        func run() async throws {
-            let changed = try await self.common.withStore { try await $0.pauseTrunk(self.name, reason: self.reason) }
-            Console.line(changed ? "trunk \(self.name) is paused" : "trunk \(self.name) was paused already")
+    func validate() throws {
+        guard self.all else {
+            throw ValidationError("say --all, or use `campaign resume NAME` for one campaign")
         }
     }
 
-    struct Resume: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Place calls on a trunk again.")
-        @OptionGroup var common: CommonOptions
-        @Argument(help: "The trunk.") var name: String
-
-        func run() async throws {
-            let changed = try await self.common.withStore { try await $0.resumeTrunk(self.name) }
-            Console.line(changed ? "trunk \(self.name) is open" : "trunk \(self.name) was not paused")
+    func run() async throws {
+        let failed = try await self.common.withStore { store -> [String] in
+            let names = try await store.campaignsPausedWithAll()
+            guard !names.isEmpty else {
+                Console.line("nothing is paused by `pause --all`")
+                return []
+            }
+            for name in names { Console.line("  \(name)") }
+            guard self.yes || Console.agrees("resume these \(names.count) campaigns?") else {
+                throw CheckFailed(message: "nothing was resumed; --yes resumes the campaigns above without asking")
+            }
+            var failed: [String] = []
+            for name in names {
+                do {
+                    let status = try await store.perform(
+                        .resume,
+                        onCampaign: name,
+                        reason: self.reason,
+                        actor: HostUser.name
+                    )
+                    Console.line("campaign \(name) is \(status.rawValue)")
+                } catch let error as StoreError {
+                    failed.append(error.message)
+                }
+            }
+            return failed
         }
+        guard failed.isEmpty else { throw CheckFailed(message: failed.joined(separator: "\n")) }
     }
 }

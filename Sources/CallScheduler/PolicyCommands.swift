@@ -56,7 +56,7 @@ struct PolicyCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Check a document of your own. Exit code 64 with the place at fault."
         )
-        @Argument(help: "The JSON document.") var file: String
+        @Argument(help: "The JSON document.", completion: .file()) var file: String
 
         func run() throws {
             PolicyText.print(try PolicyOptions.read(self.file))
@@ -68,7 +68,8 @@ struct PolicyCommand: ParsableCommand {
 struct PolicyOptions: ParsableArguments {
     @Option(help: "Calling rules to be under, by name: policy list shows them. Settings that are looser are tightened.")
     var policy: String?
-    @Option(help: ArgumentHelp("The same from a document of your own.", valueName: "FILE.json")) var policyFile: String?
+    @Option(help: ArgumentHelp("The same from a document of your own.", valueName: "FILE.json"), completion: .file())
+    var policyFile: String?
 
     func validate() throws {
         guard self.policy == nil || self.policyFile == nil else {
@@ -108,7 +109,7 @@ extension CampaignCommand {
                 guard let policy = try await self.options.resolved(in: store) else {
                     throw UsageFault("policy: is missing; name a --policy or a --policy-file")
                 }
-                try await store.apply(policy, toCampaign: self.name)
+                try await store.apply(policy, toCampaign: self.name, actor: HostUser.name)
                 return (policy, try await store.effectiveRules(campaign: self.name))
             }
             Console.line("campaign \(self.name) is under policy \(policy.label) and calls \(rules.week)")

@@ -24,7 +24,7 @@ struct ProviderSimulatorCommand: AsyncParsableCommand {
     @Option(help: "Port to listen on, 0 for any.") var port: Int?
     @Option(help: "The account that requests must name, AC and 32 hex digits.") var accountSid: String?
     @Option(help: "The account's secret.") var authToken: String?
-    @Option(help: "Scenario file.") var scenario: String?
+    @Option(help: "Scenario file.", completion: .file()) var scenario: String?
     @Option(help: "Makes a run repeatable.") var seed: UInt64?
     @Option(help: "An outcome's weight, e.g. --outcome busy=20; outcomes not named get 0.") var outcome: [String] = []
     @Option(help: "A fault's probability, e.g. --fault callback_lost=0.05.") var fault: [String] = []
@@ -32,7 +32,7 @@ struct ProviderSimulatorCommand: AsyncParsableCommand {
     @Option(help: "Seconds that calls last, e.g. 5-60.") var talkSeconds: String?
     @Option(help: "Calls started per second, 0 for no limit.") var callsPerSecond: Double?
     @Option(help: "Live calls beyond which requests are refused, 0 for no limit.") var maxLiveCalls: Int?
-    @Option(help: "Write the ledger to this file as JSON lines.") var ledgerFile: String?
+    @Option(help: "Write the ledger to this file as JSON lines.", completion: .file()) var ledgerFile: String?
     @Option(help: "Let whoever bears this token hold, answer and end calls at /simulator/control.") var controlToken:
         String?
 

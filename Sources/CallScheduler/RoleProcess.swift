@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import AMQP
+import ArgumentParser
 import AsyncHTTPClient
 import CallModel
 import CallQueues
@@ -22,11 +23,13 @@ import Webhooks
 
 /// Wires one or more roles into a process and runs them until it is told to stop.
 struct RoleProcess {
-    enum Role: String, CaseIterable {
+    enum Role: String, CaseIterable, ExpressibleByArgument {
         case selector
         case dialer
         case recorder
         case webhooks
+
+        var needsProvider: Bool { self == .dialer || self == .webhooks }
     }
 
     let roles: Set<Role>
@@ -46,6 +49,10 @@ struct RoleProcess {
         let webhooks: WebhookConfiguration
         let provider: TwilioConfiguration?
         let health: (host: String, port: Int)
+        /// Where the database is.
+        let databaseWords: String
+        /// Values that may be renewed.
+        let valueFiles: [Settings.ValueFile]
     }
 
     private static let metrics = MetricsRegistry()
@@ -57,7 +64,7 @@ struct RoleProcess {
         var database = settings.database(applicationName: "call-scheduler/\(name)")
         database?.sessionSettings = CallStore.sessionSettings
         let broker = settings.broker()
-        let needsProvider = roles.contains(.dialer) || roles.contains(.webhooks)
+        let needsProvider = roles.contains(where: \.needsProvider)
         let provider = needsProvider ? settings.provider() : nil
         let role = RoleSettings(
             selector: settings.selector(),
@@ -65,7 +72,9 @@ struct RoleProcess {
             recorder: settings.recorder(),
             webhooks: settings.webhooks(),
             provider: provider,
-            health: settings.health()
+            health: settings.health(),
+            databaseWords: database?.redactedDescription ?? "",
+            valueFiles: settings.valueFiles
         )
         try settings.check()
         guard let database, let broker else { throw ConfigurationFault(faults: settings.faults) }
@@ -95,25 +104,48 @@ struct RoleProcess {
         }
     }
 
+    /// Tells how it is from the first moment on, and does its work.
     private func run() async throws {
-        do {
-            try await self.checkSchema()
-        } catch let error as PostgresError where error.sqlState == "42501" {
-            // Rights come with `ops/make-users`, perhaps in a moment: who stays down then is missed.
-            throw NotLetIn(
-                message: "DATABASE_URL: \(error.message): its user has no rights yet, or none any more (ops/make-users)"
-            )
+        let board = HealthBoard(starting: "begins")
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            if self.settings.health.port > 0 {
+                let server = HealthServer(
+                    host: self.settings.health.host,
+                    port: self.settings.health.port,
+                    board: board,
+                    metrics: Self.metrics,
+                    logger: self.logger
+                )
+                group.addTask { try await server.run() }
+            }
+            group.addTask { try await self.work(board) }
+            try await group.next()
+            group.cancelAll()
+            // What the other says of its end is no fault.
+            while await group.nextResult() != nil {}
         }
+    }
+
+    private func work(_ board: HealthBoard) async throws {
+        board.starts("waits for the database, \(self.settings.databaseWords)")
+        try await self.checkSchema()
+        board.starts("waits for the broker, \(self.broker.redactedDescription)")
         let publisher = self.connection(.publisher, topology: self.publisherTopology)
         try await publisher.waitUntilReady(timeout: .seconds(30))
+        let publishing = Self.check("broker", publisher)
         var services: [any Service] = [self.figures, self.closing { await publisher.close() }]
-        var checks = [self.databaseCheck, Self.check("broker", publisher)]
+        var checks: [HealthCheck] = []
+        var beat = RoleBeat(store: self.store, logger: self.logger)
+        var client: HTTPClient?
         var provider: TwilioProvider?
+        var outcomeTokens: OutcomeTokens?
         if let configuration = self.settings.provider {
-            let client = HTTPClient(configuration: TwilioProvider.makeHTTPClientConfiguration())
-            provider = TwilioProvider(configuration: configuration, httpClient: client, logger: self.logger)
-            services.append(self.closing { try? await client.shutdown() })
+            let http = HTTPClient(configuration: TwilioProvider.makeHTTPClientConfiguration())
+            client = http
+            provider = TwilioProvider(configuration: configuration, httpClient: http, logger: self.logger)
+            services.append(self.closing { try? await http.shutdown() })
         }
+        let beatIndex = services.count
         if self.roles.contains(.recorder) {
             let consuming = self.connection(.recorder, topology: CallTopology.reports())
             let recorder = OutcomeRecorder(
@@ -124,28 +156,44 @@ struct RoleProcess {
                 logger: self.logger
             )
             services += [self.closing { await consuming.close() }, recorder]
-            checks += [
+            let own = [
                 Self.check("recorder's connection", consuming), HealthCheck(name: "recorder") { recorder.currentFault },
             ]
+            checks += own
+            beat.add(.recorder, checks: [publishing] + own)
         }
         if self.roles.contains(.webhooks), let provider {
-            services.append(
-                WebhookServer(
-                    configuration: self.settings.webhooks,
-                    provider: provider,
-                    store: self.store,
-                    broker: publisher,
-                    logger: self.logger
-                )
+            let server = WebhookServer(
+                configuration: self.settings.webhooks,
+                provider: provider,
+                store: self.store,
+                broker: publisher,
+                logger: self.logger
             )
+            outcomeTokens = server.outcomeTokens
+            services.append(server)
+            beat.add(.webhooks, checks: [publishing])
         }
         if self.roles.contains(.dialer), let provider {
             let (dialer, consuming) = self.makeDialer(provider: provider, publisher: publisher)
-            services += [self.closing { await consuming.close() }, dialer]
+            services.append(self.closing { await consuming.close() })
+            board.starts("waits for the queue of its hints")
+            do {
+                try await DialerName(self.settings.dialer.id).claim(on: consuming)
+            } catch {
+                // Nothing serves yet that would close them.
+                await consuming.close()
+                await publisher.close()
+                try? await client?.shutdown()
+                throw error
+            }
+            services.append(dialer)
             Self.metrics.beforeExposition { dialer.updateFigures() }
-            checks += [
+            let own = [
                 Self.check("dialer's connection", consuming), HealthCheck(name: "dialer") { dialer.currentFault },
             ]
+            checks += own
+            beat.add(checks: [publishing] + own) { dialer.standing }
         }
         if self.roles.contains(.selector) {
             let selector = Selector(
@@ -155,19 +203,17 @@ struct RoleProcess {
                 logger: self.logger
             )
             services.append(selector)
-            checks.append(HealthCheck(name: "selector") { selector.currentFault })
+            let own = HealthCheck(name: "selector") { selector.currentFault }
+            checks.append(own)
+            beat.add(.selector, checks: [publishing, own]) { selector.tell(&$0) }
         }
-        if self.settings.health.port > 0 {
-            services.append(
-                HealthServer(
-                    host: self.settings.health.host,
-                    port: self.settings.health.port,
-                    checks: checks,
-                    metrics: Self.metrics,
-                    logger: self.logger
-                )
-            )
+        checks = [self.databaseCheck, publishing] + checks
+        board.started(checks)
+        if let files = SecretFiles(self.settings, outcomes: outcomeTokens, logger: self.logger) {
+            services.append(files)
         }
+        // Among the first, so that it is told that they have stopped once they have.
+        services.insert(beat, at: beatIndex)
         if let notifier = SystemdNotifier(
             environment: ProcessInfo.processInfo.environment,
             checks: checks,
@@ -216,25 +262,6 @@ struct RoleProcess {
         return (dialer, consuming)
     }
 
-    /// Waits for the database and makes sure that it has the schema that this program needs.
-    private func checkSchema() async throws {
-        switch try await self.store.schemaState() {
-        case .current: return
-        case .behind(_, let missing):
-            throw StoreError(
-                code: .schemaMismatch,
-                message: "the database lacks \(missing.count) migration(s): run `call-scheduler migrate`"
-            )
-        case .ahead(let version):
-            self.logger.warning(
-                "The database's schema is newer than this program",
-                metadata: ["version": "\(version)"]
-            )
-        case .edited(let difference):
-            throw StoreError(code: .schemaMismatch, message: "an applied migration was edited: \(difference)")
-        }
-    }
-
     private var publisherTopology: AMQPTopology {
         // No more than each publishes to, so that its user at the broker needs to be allowed no more.
         var topology = AMQPTopology()
@@ -265,40 +292,7 @@ struct RoleProcess {
         return connection
     }
 
-    private var databaseCheck: HealthCheck {
-        let store = self.store
-        return HealthCheck(name: "database") {
-            do {
-                try await store.ping()
-                return nil
-            } catch {
-                return "\(error)"
-            }
-        }
-    }
-
-    private static func check(_ name: String, _ connection: AMQPConnection) -> HealthCheck {
-        HealthCheck(name: name) {
-            switch connection.state {
-            case .ready: connection.faults.first.map { "\($0)" }
-            case .blocked(let reason): "the broker takes no messages now: \(reason)"
-            case .connecting: connection.lastError.map { "\($0)" } ?? "connecting"
-            case .closed: "closed"
-            }
-        }
-    }
-
     private func closing(_ close: @escaping @Sendable () async -> Void) -> any Service {
         ClosingService(close: close)
-    }
-}
-
-/// Holds something open until everything after it has stopped.
-private struct ClosingService: Service {
-    let close: @Sendable () async -> Void
-
-    func run() async throws {
-        try? await gracefulShutdown()
-        await self.close()
     }
 }

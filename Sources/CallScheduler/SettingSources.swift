@@ -17,6 +17,8 @@ struct SettingSources {
         let value: String
         /// Shown to people, such as `--config call-scheduler.env, line 3`.
         let source: String
+        /// The file that holds the value alone.
+        var path: String?
     }
 
     private(set) var faults: [String] = []
@@ -65,7 +67,8 @@ struct SettingSources {
         }
         self.found[setting.name] = Found(
             value: content.trimmingCharacters(in: .whitespacesAndNewlines),
-            source: "\(path), named by \(fileName) (\(place(fileName)))"
+            source: "\(path), named by \(fileName) (\(place(fileName)))",
+            path: path
         )
     }
 
@@ -133,7 +136,7 @@ struct SettingSources {
     private static func holdsSecret(_ name: String, _ value: String) -> Bool {
         guard Setting.all.contains(where: { $0.name == name && $0.isSecret }) else { return false }
         guard name.hasSuffix("_URL") else { return true }
-        return value.contains(/:\/\/[^\/@]*:[^@]*@|[?&](password|sslpassword)=/)
+        return value.contains(/:\/\/[^\/@]*:[^@]*@|(^|[\s?&])(password|sslpassword)\s*=/)
     }
 
     private static func suggestion(for name: String) -> String {

@@ -32,14 +32,38 @@ struct Settings {
     /// The value, or nil when the setting is not given; an empty value counts as not given.
     func string(_ name: String) -> String? { self.sources.find(name)?.value }
 
+    /// A setting whose value is in a file of its own.
+    struct ValueFile: Sendable {
+        let name: String
+        let path: String
+        let value: String
+    }
+
+    /// The settings with such files.
+    var valueFiles: [ValueFile] {
+        Setting.all.compactMap { setting in
+            guard let found = self.sources.find(setting.name), let path = found.path else { return nil }
+            return ValueFile(name: setting.name, path: path, value: found.value)
+        }
+    }
+
     /// Each setting, its value and where it came from, for people; secrets are masked.
     var table: [[String]] {
         Setting.all.map { setting in
             guard let found = self.sources.find(setting.name) else {
                 return [setting.name, setting.isSecret ? "" : setting.defaultText, "default"]
             }
-            return [setting.name, setting.isSecret ? "(secret)" : found.value, found.source]
+            return [setting.name, setting.isSecret ? "(secret)" : Self.withoutPassword(found.value), found.source]
         }
+    }
+
+    /// A URL that ought to hold no password, in case that it does.
+    private static func withoutPassword(_ value: String) -> String {
+        guard let scheme = value.firstRange(of: "://"), let end = value.lastIndex(of: "@"), scheme.upperBound <= end
+        else {
+            return value
+        }
+        return value[..<scheme.upperBound] + "***" + value[end...]
     }
 
     private mutating func number<Number: LosslessStringConvertible & Comparable>(
@@ -159,12 +183,18 @@ struct Settings {
         configuration.requestsAtOnce = self.number("WEBHOOK_REQUESTS_AT_ONCE", 1...10_000, default: 500)
         configuration.refusalsPerMinute = self.number("WEBHOOK_REFUSALS_PER_MINUTE", 0...10_000, default: 60)
         configuration.proxies = self.number("WEBHOOK_PROXIES", 0...5, default: 0)
-        let tokens = ["WEBHOOK_OUTCOME_TOKEN", "WEBHOOK_PREVIOUS_OUTCOME_TOKEN"]
-        configuration.outcomeTokens = tokens.compactMap { self.string($0) }.filter { !$0.isEmpty }
-        for token in configuration.outcomeTokens where token.utf8.count < 16 {
-            self.faults.append("WEBHOOK_OUTCOME_TOKEN: has \(token.utf8.count) characters; 16 are the least")
+        configuration.outcomeTokens = Self.outcomeTokens.compactMap { self.string($0) }.filter { !$0.isEmpty }
+        for token in configuration.outcomeTokens {
+            if let fault = Self.faultInOutcomeToken(token) { self.faults.append("WEBHOOK_OUTCOME_TOKEN: \(fault)") }
         }
         return configuration
+    }
+
+    /// The settings with tokens for interviews' outcomes.
+    static let outcomeTokens = ["WEBHOOK_OUTCOME_TOKEN", "WEBHOOK_PREVIOUS_OUTCOME_TOKEN"]
+
+    static func faultInOutcomeToken(_ token: String) -> String? {
+        token.utf8.count < 16 ? "has \(token.utf8.count) characters; 16 are the least" : nil
     }
 
     mutating func provider() -> TwilioConfiguration? {

@@ -12,7 +12,7 @@ import Logging
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "What is going on: campaigns, contacts by state, queue depths, live calls."
+        abstract: "What is going on: who works, campaigns, contacts by state, queue depths, live calls."
     )
     @OptionGroup var common: CommonOptions
     @OptionGroup var output: OutputOptions
@@ -22,11 +22,14 @@ struct StatusCommand: AsyncParsableCommand {
     /// The answer.
     struct Answer: Encodable, Sendable {
         let campaigns: [ReportView]
+        let roles: [RoleView]
         let queues: [Queue]
         let liveCalls: [String: Int]
         let pausedTrunks: [String: String]
         let putAside: [PutAside]
         let brokerFault: String?
+        /// What keeps calls from being made, by the trunk, and what of the house is missing.
+        let missing: [String]
     }
 
     /// Something that gets no calls, or not all, because something is wrong with it alone.
@@ -84,15 +87,41 @@ struct StatusCommand: AsyncParsableCommand {
             let trunks = try await store.trunksInUse()
             let (queues, fault) = await Self.queues(broker, trunks: trunks)
             let paused = try await store.pausedTrunks()
+            let roles = try await store.roles()
+            let house = CallStore.House(
+                roles: roles,
+                consumers: Self.consumers(queues, trunks: trunks),
+                brokerFault: fault
+            )
             return Answer(
                 campaigns: campaigns,
+                roles: roles.map(RoleView.init),
                 queues: queues,
                 liveCalls: try await store.openCallsByTrunk(),
                 pausedTrunks: Dictionary(uniqueKeysWithValues: paused.map { ($0.name, $0.reason) }),
                 putAside: try await store.faults().map(PutAside.init),
-                brokerFault: fault
+                brokerFault: fault,
+                missing: Self.missing(house, trunks: trunks.filter { name in !paused.contains { $0.name == name } })
             )
         }
+    }
+
+    /// What is missing of the house, each thing once.
+    static func missing(_ house: CallStore.House, trunks: [String]) -> [String] {
+        var missing = trunks.compactMap { house.cause(trunk: $0) }
+        missing += CallStore.RoleReport.Kind.allCases.filter { $0 != .dialer }.compactMap { house.absence(of: $0) }
+        var told: [String] = []
+        for words in missing where !told.contains(where: { $0.hasPrefix(words) }) { told.append(words) }
+        return told
+    }
+
+    /// How many consume the trunks' queues.
+    static func consumers(_ queues: [Queue], trunks: [String]) -> [String: Int] {
+        var consumers: [String: Int] = [:]
+        for trunk in trunks {
+            consumers[trunk] = queues.first { $0.name == CallTopology.dialQueue(trunk: trunk) }?.consumers
+        }
+        return consumers
     }
 
     static func queues(_ configuration: AMQPConfiguration?, trunks: [String]) async -> ([Queue], String?) {
@@ -122,6 +151,8 @@ struct StatusCommand: AsyncParsableCommand {
     }
 
     private static func print(_ answer: Answer) {
+        RoleView.print(answer.roles)
+        Console.line()
         Console.table(
             [
                 "CAMPAIGN", "STATUS", "#CONTACTS", "#OPEN", "#IN PROGRESS", "#COMPLETED", "#REFUSED", "#NOT REACHED",
@@ -155,5 +186,12 @@ struct StatusCommand: AsyncParsableCommand {
             Console.line("\(until ?? "a part of \(what) is put aside"): \(aside.reason)")
         }
         if let fault = answer.brokerFault { Console.line("queues are unknown: \(fault)") }
+        for words in answer.missing { Console.line("MISSING: \(words)") }
+        let isIdle =
+            answer.liveCalls.values.allSatisfy { $0 == 0 }
+            && answer.queues.allSatisfy { queue in
+                !queue.name.hasPrefix(CallTopology.dialQueue(trunk: "")) || queue.ready == 0
+            }
+        if answer.missing.isEmpty, isIdle { Console.line("every role works; no call is live and none is queued") }
     }
 }

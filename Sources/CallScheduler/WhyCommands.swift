@@ -114,9 +114,15 @@ extension CampaignCommand {
             try settings.check()
             let funnel = try await self.common.withStore { store in
                 var funnel = try await store.explainCampaign(named: self.name)
-                let trunk = try await store.campaign(named: self.name).settings.trunk
-                let (queues, _) = await StatusCommand.queues(broker, trunks: [trunk])
+                let (queues, fault) = await StatusCommand.queues(broker, trunks: [funnel.trunk])
                 funnel.queueRoom = queues.first.map { max(0, depth - $0.ready) }
+                funnel.judge(
+                    by: CallStore.House(
+                        roles: try await store.roles(),
+                        consumers: StatusCommand.consumers(queues, trunks: [funnel.trunk]),
+                        brokerFault: fault
+                    )
+                )
                 return funnel
             }
             if self.output.json {
@@ -161,7 +167,7 @@ extension CampaignCommand {
                     ["room in the queue", funnel.queueRoom.map(String.init) ?? "?", "of the trunk's dial.requests"],
                 ]
             )
-            Console.line(funnel.obstacle.map { "nothing more is dialed because \($0)" } ?? "calls are being made")
+            Console.line(funnel.verdict ?? "")
         }
 
         private static func estimate(_ funnel: CallStore.CampaignFunnel) -> String {

@@ -45,40 +45,10 @@ extension CallStore {
         public var headroom: Int?
         /// How many more requests the trunk's queue takes; nil when the broker was not asked.
         public var queueRoom: Int?
-
-        /// Which countries the provider does not call, in words.
-        private var countryWords: String? {
-            guard let rest = self.countryRests.first else { return nil }
-            let countries = self.countryRests.map { "\($0.country) (code \($0.errorCode))" }.joined(separator: ", ")
-            return
-                "the provider refuses calls to \(countries); the next is tried at \(rest.restsUntil.formatted(.iso8601))"
-        }
-
-        /// The first thing that keeps calls from being made; nil when they are made or there is nothing to call.
-        public var obstacle: String? {
-            if !self.status.hasPrefix("running") { return "the campaign is \(self.status)" }
-            if let reason = self.trunkPaused { return "its trunk is paused: \(reason)" }
-            if self.all == 0 { return "it has no contacts" }
-            if let fault = self.fault { return fault }
-            if self.all == self.over + self.excluded { return "every contact's story is over" }
-            if self.headroom == 0 { return "the campaign's own cap, rate or target is reached for now" }
-            if self.callable > 0, self.examined == self.callable, self.limited == self.examined {
-                return "every contact that is due rests by a limit of its number, or waits for its day part"
-            }
-            if self.callable > 0 {
-                return self.queued + self.dialing > 0
-                    ? nil : "contacts are due and none is claimed: does a selector run? see `status` and `doctor`"
-            }
-            if self.cellFull > 0 { return "the quotas of the cells in which contacts are due are reached for now" }
-            if self.countryParked > 0, let words = self.countryWords { return words }
-            if self.windowClosed > 0 { return "the calling window is closed where \(self.windowClosed) contacts live" }
-            if self.queued > 0, self.dialing == 0 { return "requests wait, and no dialer takes them" }
-            if self.dialing + self.queued == 0, let next = self.nextDue {
-                return "every contact rests; the next is due at \(next.formatted(.iso8601))"
-                    + (self.countryWords.map { "; \($0)" } ?? "")
-            }
-            return nil
-        }
+        /// Its trunk.
+        public var trunk = ""
+        /// Whether calls are made, and if not, why; nil before ``CallStore/CampaignFunnel/judge(by:)``.
+        public var verdict: String?
     }
 
     /// Counts a campaign's contacts on their way. Reads all of them once.
@@ -91,6 +61,7 @@ extension CallStore {
         var funnel = CampaignFunnel()
         funnel.status = try row.decode(named: "status")
         if let reason = try row.decode(String?.self, named: "status_reason") { funnel.status += ": " + reason }
+        funnel.trunk = try row.decode(named: "trunk")
         funnel.trunkPaused = try row.decode(named: "paused_reason")
         funnel.fault = try row.decode(named: "what_is_wrong")
         funnel.all = try row.decode(named: "total")
@@ -187,7 +158,7 @@ extension CallStore {
             join contacts c on c.stratum_id = s.id and c.state in ('pending', 'not_reached') and c.next_attempt_at <= now()
             where k.number_limits <> '[]' or k.day_parts <> '[]'
             limit $2)
-        select k.status, k.status_reason, k.paused_reason, k.what_is_wrong, d.*, nullif(campaign_room(k.id), 2147483647) as room,
+        select k.status, k.status_reason, k.trunk, k.paused_reason, k.what_is_wrong, d.*, nullif(campaign_room(k.id), 2147483647) as room,
             case
                 when k.number_limits = '[]' and k.day_parts = '[]' then d.callable
                 else (select count(*) from looked_at)

@@ -24,7 +24,7 @@ extension CallStore {
             select c.id, t.key, t.value::int from created c, jsonb_each_text($29::text::jsonb) as t)
         , history as (
             insert into campaign_changes (campaign_id, status, actor)
-            select id, 'draft', 'operator' from created)
+            select id, 'draft', $30 from created)
         select id from created
         """
     )
@@ -77,7 +77,7 @@ extension CallStore {
         with changed as (
             update campaigns
             set status = $2, status_reason = $3, status_changed_at = now(), updated_at = now(),
-                fault = null, fault_since = null, fault_count = 0, retry_at = null
+                paused_with_all_at = null, fault = null, fault_since = null, fault_count = 0, retry_at = null
             where id = $1
             returning id)
         insert into campaign_changes (campaign_id, status, reason, actor)
@@ -104,7 +104,8 @@ extension CallStore {
         """
         with changed as (
             update campaigns
-            set status = 'paused', status_reason = $1, status_changed_at = now(), updated_at = now()
+            set status = 'paused', status_reason = $1, status_changed_at = now(), updated_at = now(),
+                paused_with_all_at = now()
             where status in ('running', 'scheduled')
             returning id, name)
         , history as (
@@ -112,5 +113,10 @@ extension CallStore {
             select id, 'paused', $1, $2 from changed)
         select name from changed order by name
         """
+    )
+
+    static let selectPausedWithAll = PostgresStatement(
+        name: "select_paused_with_all",
+        "select name from campaigns where status = 'paused' and paused_with_all_at is not null order by name"
     )
 }

@@ -38,9 +38,14 @@ extension CallStore {
     /// - Parameters:
     ///   - settings: What the campaign itself settles.
     ///   - policy: Tightens it, in the same transaction.
+    ///   - actor: Who wishes it.
     /// - Returns: The campaign's id.
     /// - Throws: ``StoreError`` with code `alreadyExists`, or `notAllowed` when the policy leaves no window.
-    public func createCampaign(_ settings: CampaignSettings, policy: Policy? = nil) async throws -> UUID {
+    public func createCampaign(
+        _ settings: CampaignSettings,
+        policy: Policy? = nil,
+        actor: String = "program"
+    ) async throws -> UUID {
         do {
             let result = try await self.execute(
                 Self.insertCampaign,
@@ -54,10 +59,11 @@ extension CallStore {
                     settings.week?.multirange, try Self.json(settings.numberLimits),
                     try Self.json(Self.byName(settings.outcomeMaximums)), try Self.json(settings.dayParts),
                     settings.requiresConsent, settings.weight, settings.callsPerHour, settings.targetCompletes,
-                    try Self.json(settings.cellTargets),
+                    try Self.json(settings.cellTargets), actor,
                 ],
                 andApply: policy,
-                to: settings.name
+                to: settings.name,
+                actor: actor
             )
             guard let id = try result.first?.decode(UUID.self, at: 0) else {
                 throw StoreError(code: .notAllowed, message: "the campaign was not stored")
@@ -136,6 +142,12 @@ extension CallStore {
     /// - Throws: `PostgresError`.
     public func pauseAllCampaigns(reason: String?, actor: String) async throws -> [String] {
         try await self.client.execute(Self.pauseAll, [reason, actor]).map { try $0.decode(String.self, at: 0) }
+    }
+
+    /// The campaigns that were paused with all others and were not touched since.
+    /// - Throws: `PostgresError`.
+    public func campaignsPausedWithAll() async throws -> [String] {
+        try await self.client.execute(Self.selectPausedWithAll).map { try $0.decode(String.self, at: 0) }
     }
 
     static func noCampaign(_ name: String) -> StoreError {

@@ -15,7 +15,7 @@ extension CallStore {
         , history as (
             insert into campaign_changes (campaign_id, status, reason, actor)
             select id, 'running', 'starts_at was reached', 'selector' from started)
-        select name from started
+        select id, name from started
         """
     )
 
@@ -31,7 +31,7 @@ extension CallStore {
         , history as (
             insert into campaign_changes (campaign_id, status, reason, actor)
             select id, 'completed', 'ends_at was reached', 'selector' from ended)
-        select name from ended
+        select id, name from ended
         """
     )
 

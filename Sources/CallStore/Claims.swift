@@ -6,6 +6,19 @@ public import Foundation
 import Postgres
 
 extension CallStore {
+    /// A campaign by both its names.
+    public struct NamedCampaign: Sendable, Equatable {
+        /// Its id.
+        public let id: UUID
+        /// What people call it.
+        public let name: String
+
+        init(_ row: PostgresRow) throws {
+            self.id = try row.decode(UUID.self, at: 0)
+            self.name = try row.decode(String.self, at: 1)
+        }
+    }
+
     /// A running campaign as the Selector sees it.
     public struct RunningCampaign: Sendable, Equatable {
         /// The campaign.
@@ -43,13 +56,10 @@ extension CallStore {
     /// Moves campaigns along by the clock: `scheduled` to `running` at `starts_at`, and to `completed` after `ends_at`.
     /// - Returns: Names of the campaigns that started, and of those that ended.
     /// - Throws: `PostgresError`.
-    public func advanceCampaigns() async throws -> (started: [String], ended: [String]) {
+    public func advanceCampaigns() async throws -> (started: [NamedCampaign], ended: [NamedCampaign]) {
         let started = try await self.client.execute(Self.startScheduled)
         let ended = try await self.client.execute(Self.endElapsed)
-        return (
-            try started.map { try $0.decode(String.self, at: 0) },
-            try ended.map { try $0.decode(String.self, at: 0) }
-        )
+        return (try started.map(NamedCampaign.init), try ended.map(NamedCampaign.init))
     }
 
     /// The running campaigns that have somebody to call now, on trunks that are not paused, and those with which something
@@ -207,8 +217,8 @@ extension CallStore {
     /// Completes the running campaigns that have nothing left to call.
     /// - Returns: Their names.
     /// - Throws: `PostgresError`.
-    public func completeExhausted() async throws -> [String] {
-        try await self.client.execute(Self.completeExhausted).map { try $0.decode(String.self, at: 0) }
+    public func completeExhausted() async throws -> [NamedCampaign] {
+        try await self.client.execute(Self.completeExhausted).map(NamedCampaign.init)
     }
 }
 

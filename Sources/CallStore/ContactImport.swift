@@ -95,7 +95,7 @@ extension CallStore {
             try await Self.copy(staged, connection)
             var suppressed = SuppressedNumbers(key: key, digests: [])
             try await Self.dropSuppressed(staged, &suppressed, connection)
-            let count = try await Self.insertStaged(campaign, of: staged.count, connection)
+            let count = try await Self.insertStaged(campaign, of: staged.count, by: nil, connection)
             try await connection.execute(Self.dropStaging)
             return count
         }
@@ -106,17 +106,18 @@ extension CallStore {
         _ = try await connection.copyIn(Self.copyStaging) { try await $0.write(contacts.bytes) }
     }
 
-    /// Adds what is staged, so many rows, and lets it make stricter what is there.
+    /// Adds what is staged, so many rows of an import, and lets it make stricter what is there.
     /// - Returns: What it brought.
     /// - Throws: `PostgresError`.
     static func insertStaged(
         _ campaign: UUID,
         of rows: Int,
+        by importID: UUID?,
         _ connection: PostgresConnection
     ) async throws -> ImportCount {
         try await connection.execute(Self.addZones, [campaign])
         try await connection.execute(Self.addStrata, [campaign])
-        let row = try await connection.execute(Self.insertContacts, [campaign]).first
+        let row = try await connection.execute(Self.insertContacts, [campaign, importID]).first
         var count = ImportCount(
             added: try row?.decode(Int.self, at: 0) ?? 0,
             excluded: try row?.decode(Int.self, at: 1) ?? 0,
@@ -189,13 +190,13 @@ extension CallStore {
         , added as (
             insert into contacts (
                 id, campaign_id, external_contact_id, phone_number, email, preferred_language, has_prior_consent,
-                do_not_call, time_zone, stratum_id, state, next_attempt_at, excluded_reason)
+                do_not_call, time_zone, stratum_id, state, next_attempt_at, excluded_reason, import_id)
             select r.id, $1::uuid, r.external_contact_id, r.phone_number, r.email, r.preferred_language,
                 w.has_consent, r.do_not_call, r.time_zone, s.id,
                 case when x.reason is null then 'pending' else 'excluded' end,
                 -- Those that are excluded for a while rest until then.
                 case when x.reason is null then greatest(now(), e.expires_at, o.expires_at) end,
-                x.reason
+                x.reason, $2::uuid
             from import_rows r
             join said w on w.id = r.id
             join campaign_strata s on s.campaign_id = $1::uuid and s.region = coalesce(r.region, '')

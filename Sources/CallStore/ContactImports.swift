@@ -123,7 +123,7 @@ extension CallStore {
                 next.zonesFromNumber -= left.count { $0 == "number" }
                 next.zonesFromCampaign -= left.count { $0 == nil }
                 let rows = contacts.count - left.count
-                let count = try await Self.insertStaged(current.campaign, of: rows, connection)
+                let count = try await Self.insertStaged(current.campaign, of: rows, by: current.id, connection)
                 next.added += count.added
                 next.excluded += count.excluded
                 next.barred += count.barred

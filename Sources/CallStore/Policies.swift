@@ -64,9 +64,10 @@ extension CallStore {
     /// - Parameters:
     ///   - policy: The policy.
     ///   - name: The campaign.
+    ///   - actor: Who wishes it.
     /// - Throws: ``StoreError``: `notFound`, or `notAllowed` with the reason.
-    public func apply(_ policy: Policy, toCampaign name: String) async throws {
-        try await self.client.withTransaction { try await Self.apply(policy, toCampaign: name, on: $0) }
+    public func apply(_ policy: Policy, toCampaign name: String, actor: String = "program") async throws {
+        try await self.client.withTransaction { try await Self.apply(policy, toCampaign: name, actor: actor, on: $0) }
     }
 
     /// Runs a statement, and applies a policy in the same transaction.
@@ -74,12 +75,13 @@ extension CallStore {
         _ statement: PostgresStatement,
         _ parameters: [any PostgresEncodable],
         andApply policy: Policy?,
-        to campaign: String
+        to campaign: String,
+        actor: String
     ) async throws -> PostgresResult {
         guard let policy else { return try await self.client.execute(statement, parameters) }
         return try await self.client.withTransaction { connection in
             let result = try await connection.execute(statement, parameters)
-            try await Self.apply(policy, toCampaign: campaign, on: connection)
+            try await Self.apply(policy, toCampaign: campaign, actor: actor, on: connection)
             return result
         }
     }
@@ -87,6 +89,7 @@ extension CallStore {
     private static func apply(
         _ policy: Policy,
         toCampaign name: String,
+        actor: String,
         on connection: PostgresConnection
     ) async throws {
         let document: [any PostgresEncodable] = [policy.name, policy.version, policy.document]
@@ -118,7 +121,7 @@ extension CallStore {
             [
                 name, policy.name, policy.version, policy.week.multirange, policy.blockedDates,
                 String(decoding: try JSONEncoder().encode(policy.limits), as: UTF8.self), policy.maximumAttempts,
-                policy.ringTimeoutMinimum ?? 0, policy.requiresConsent,
+                policy.ringTimeoutMinimum ?? 0, policy.requiresConsent, actor,
             ]
         )
     }

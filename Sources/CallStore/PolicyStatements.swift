@@ -63,7 +63,7 @@ extension CallStore {
             where c.name = $1
             returning c.id, c.status)
         insert into campaign_changes (campaign_id, status, reason, actor)
-        select id, status, 'policy ' || $2 || '@' || $3, 'operator' from changed
+        select id, status, 'policy ' || $2 || '@' || $3, $10 from changed
         """
     )
 

@@ -28,11 +28,53 @@ extension CallStore {
         }
     }
 
+    /// A trunk as people have set it, and what is wrong with it alone.
+    public struct TrunkStanding: Sendable, Equatable {
+        /// Its name.
+        public let name: String
+        /// Why it is paused.
+        public let pausedReason: String?
+        /// What is wrong with its queue.
+        public let fault: String?
+        /// How many running campaigns it has.
+        public let runningCampaigns: Int
+    }
+
+    /// The trunks that campaigns use which are not over, that were ever paused, or that dialers serve.
+    /// - Throws: `PostgresError`.
+    public func trunks() async throws -> [TrunkStanding] {
+        try await self.client.execute(Self.selectTrunkStandings).map { row in
+            TrunkStanding(
+                name: try row.decode(String.self, at: 0),
+                pausedReason: try row.decode(String?.self, at: 1),
+                fault: try row.decode(String?.self, at: 2),
+                runningCampaigns: try row.decode(Int.self, at: 3)
+            )
+        }
+    }
+
     /// The trunks that campaigns use.
     /// - Throws: `PostgresError`.
     public func trunksInUse() async throws -> [String] {
         try await self.client.execute(Self.selectTrunks).map { try $0.decode(String.self, at: 0) }
     }
+
+    /// Whether a campaign is running, and how long a call of a campaign that is not over takes at most, ringing included.
+    /// - Throws: `PostgresError`.
+    public func campaignsAtWork() async throws -> (running: Int, longestCall: Duration) {
+        let row = try await self.client.execute(Self.selectAtWork).first
+        return (try row?.decode(Int.self, at: 0) ?? 0, .seconds(try row?.decode(Int.self, at: 1) ?? 0))
+    }
+
+    private static let selectAtWork = PostgresStatement(
+        name: "select_at_work",
+        """
+        select count(*) filter (where status = 'running'),
+            coalesce(max(ring_timeout_seconds + max_call_seconds)
+                filter (where status not in ('completed', 'cancelled')), 0)::bigint
+        from campaigns
+        """
+    )
 
     private static let pauseTrunkRow = PostgresStatement(
         name: "pause_trunk",
@@ -58,6 +100,21 @@ extension CallStore {
     private static let selectPausedTrunks = PostgresStatement(
         name: "select_paused_trunks",
         "select name, paused_reason from trunks where paused_at is not null order by name"
+    )
+
+    private static let selectTrunkStandings = PostgresStatement(
+        name: "select_trunk_standings",
+        """
+        with names as (
+            select trunk as name from campaigns where status not in ('completed', 'cancelled')
+            union select name from trunks
+            union select trunk from roles where trunk is not null and stopped_at is null)
+        select n.name, t.paused_reason, t.fault,
+            (select count(*) from campaigns k where k.trunk = n.name and k.status = 'running')
+        from names n
+        left join trunks t on t.name = n.name
+        order by n.name
+        """
     )
 
     private static let selectTrunks = PostgresStatement(

@@ -122,7 +122,7 @@ extension CallStore {
         , history as (
             insert into campaign_changes (campaign_id, status, reason, actor)
             select id, 'completed', status_reason, 'selector' from done)
-        select name from done
+        select id, name from done
         """
     )
 }

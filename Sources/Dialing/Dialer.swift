@@ -150,6 +150,20 @@ public final class Dialer: Service {
         self.metrics.breakerOpen.record(self.breaker.withLockedValue { $0.state == .closed } ? 0 : 1)
     }
 
+    /// How it is, but for what others know better.
+    public var standing: CallStore.RoleReport {
+        var report = CallStore.RoleReport(kind: .dialer, id: self.configuration.id)
+        report.trunk = self.configuration.trunk
+        report.lines = self.configuration.maximumConcurrentCalls
+        report.live = self.held.count
+        switch self.breaker.withLockedValue(\.state) {
+        case .closed: report.breaker = .closed
+        case .open: report.breaker = .open
+        case .probing: report.breaker = .probing
+        }
+        return report
+    }
+
     /// How often its connections to the broker were made anew.
     public var reconnects: Int { self.consuming.statistics.reconnects + self.publishing.statistics.reconnects }
 

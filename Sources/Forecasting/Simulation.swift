@@ -162,6 +162,8 @@ extension Simulation {
     private mutating func placeCalls(_ observer: ((SimulatedCall) -> Void)?) -> Forecast.Rule {
         while let zone = self.zones.mostOverdue(self.contacts) {
             if self.live >= self.plan.lines { return .lines }
+            // As the real thing has it: each call that is under way may complete.
+            if let target = self.plan.target, self.completed + self.live >= target { return .targetReached }
             if let most = self.plan.callsPerHour, self.book.hour.calls >= most { return .callsPerHour }
             // Ten tenths are a little less than one.
             guard self.tokens > 1 - 1e-9, let contact = self.zones.take(zone, &self.contacts) else {

@@ -9,8 +9,10 @@ public import Logging
 public enum LogKey: String, Sendable {
     /// The id of a claim, an attempt and a call.
     case callID = "call_id"
-    /// A campaign's id or name.
+    /// A campaign's id.
     case campaign = "campaign_id"
+    /// What people call a campaign.
+    case campaignName = "campaign"
     /// A contact's id.
     case contactID = "contact_id"
     /// The number of the attempt.

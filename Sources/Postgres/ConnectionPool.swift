@@ -176,13 +176,15 @@ final class ConnectionPool: Sendable {
         ConnectionWorker.Events(
             connected: { [weak self] worker in
                 guard let self else { return worker.shutDown() }
-                self.state.withLockedValue { state in
+                let wasMissed = self.state.withLockedValue { state in
                     state.opening.remove(ObjectIdentifier(worker))
                     if state.failures > 0 || state.losses > 0 { state.reconnects += 1 }
                     state.losses = max(0, state.losses - 1)
-                    state.failures = 0
+                    defer { state.failures = 0 }
                     state.firstFailure = nil
+                    return state.failures > 0
                 }
+                if wasMissed { self.logger.notice("The database is back") }
                 self.offer(worker)
                 self.grow()
             },
@@ -214,7 +216,7 @@ final class ConnectionPool: Sendable {
                     state.waiters = [:]
                     state.order = []
                 }
-                return (Array(state.waiters.values), nil, true)
+                return (Array(state.waiters.values), nil, false)
             }
             state.failures += 1
             state.firstFailure = state.firstFailure ?? error
@@ -230,7 +232,7 @@ final class ConnectionPool: Sendable {
             return ([], .milliseconds(Int64(step * Double.random(in: 0.5...1))), isFirst)
         }
         if isFirst {
-            self.logger.debug("connecting to the server failed", metadata: ["error": "\(error)"])
+            self.logger.warning("Cannot reach the database", metadata: ["error": "\(error)"])
         }
         for waiter in waiters { waiter.resume(returning: .failure(error)) }
         return delay

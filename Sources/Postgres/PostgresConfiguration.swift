@@ -27,7 +27,9 @@ public struct PostgresConfiguration: Sendable {
     /// - Parameter uri: The connection string.
     /// - Throws: ``PostgresError`` with code `invalidConfiguration`, which never quotes the password.
     public init(uri: String) throws(PostgresError) {
-        var options = try Self.parse(Self.normalized(uri), redactor: PasswordRedactor(uri: uri))
+        let uri = Self.normalized(uri)
+        if let fault = PasswordRedactor.fault(in: uri) { throw PostgresError(.invalidConfiguration, fault) }
+        var options = try Self.parse(uri, redactor: PasswordRedactor(uri: uri))
         for (keyword, variable) in Self.inherited where options[keyword] == nil {
             options[keyword] = ProcessInfo.processInfo.environment[variable]
         }
@@ -145,40 +147,6 @@ public struct PostgresConfiguration: Sendable {
             throw PostgresError(.invalidConfiguration, "the port is not a number from 1 to 65535")
         }
         return options
-    }
-}
-
-/// Takes passwords out of libpq's messages, which quote pieces of what they were given.
-struct PasswordRedactor: Sendable {
-    private let secrets: [String]
-
-    init(secret: String) { self.secrets = secret.isEmpty ? [] : [secret] }
-
-    init(uri: String) {
-        var secrets: [String] = []
-        // Up to the last @, because an unescaped password may itself hold @ or /.
-        if let scheme = uri.firstRange(of: "://"), let end = uri.lastIndex(of: "@"), scheme.upperBound < end,
-            let colon = uri[scheme.upperBound..<end].firstIndex(of: ":")
-        {
-            secrets.append(String(uri[uri.index(after: colon)..<end]))
-        }
-        var rest = uri[...]
-        while let key = rest.firstRange(of: "password") {
-            rest = rest[key.upperBound...]
-            let value = rest.drop { $0 == " " || $0 == "=" || $0 == "'" }.prefix { !" '&".contains($0) }
-            if !value.isEmpty { secrets.append(String(value)) }
-        }
-        self.secrets = secrets
-    }
-
-    func redact(_ text: String) -> String {
-        guard !self.secrets.isEmpty else { return text }
-        let pieces = text.split(separator: "\"", omittingEmptySubsequences: false).enumerated().map { index, piece in
-            let isQuoted = !index.isMultiple(of: 2)
-            let isSecret = self.secrets.contains { piece.contains($0) || (isQuoted && $0.contains(piece)) }
-            return isSecret ? "***" : String(piece)
-        }
-        return pieces.joined(separator: "\"")
     }
 }
 

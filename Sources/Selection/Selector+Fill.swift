@@ -53,7 +53,7 @@ extension Selector {
             self.metrics.putAside(.campaign)
             self.logger.error(
                 "A part of a campaign is put aside",
-                metadata: .keys([.campaign: campaign.name, .reason: reason])
+                metadata: .keys([.campaign: campaign.id.lowercased, .campaignName: campaign.name, .reason: reason])
             )
         }
         try await self.store.noteFaults(faults)
@@ -144,7 +144,7 @@ extension Selector {
         self.metrics.putAside(.campaign)
         self.logger.error(
             "A campaign's statement fails; it is put aside",
-            metadata: .keys([.campaign: campaign.name, .error: reason])
+            metadata: .keys([.campaign: campaign.id.lowercased, .campaignName: campaign.name, .error: reason])
         )
     }
 

@@ -15,8 +15,8 @@ extension Selector {
     /// What the clock has brought: campaigns that start or end, claims that nobody has dialed, calls that nobody watches.
     func sweep(_ summary: inout PassSummary) async throws {
         let moved = try await self.store.advanceCampaigns()
-        for name in moved.started { self.logger.info("Campaign starts", metadata: .keys([.campaign: name])) }
-        for name in moved.ended { self.logger.info("Campaign ends by its date", metadata: .keys([.campaign: name])) }
+        for campaign in moved.started { self.logger.info("Campaign starts", metadata: campaign.metadata) }
+        for campaign in moved.ended { self.logger.info("Campaign ends by its date", metadata: campaign.metadata) }
         let swept = try await self.store.sweepExpiredClaims()
         summary.expiredLeases = swept.givenBack
         self.metrics.leasesExpired.increment(by: swept.givenBack)
@@ -32,6 +32,7 @@ extension Selector {
                 metadata: .keys([.count: swept.failed])
             )
         }
+        try await self.store.sweepRoles()
         let orphans = try await self.store.trunksWithOrphans()
         let trunks = Set(orphans.map(\.trunk))
         self.unwatchedTrunks.withLockedValue { $0.formIntersection(trunks) }
@@ -76,4 +77,8 @@ extension Selector {
         )
         return requests.count
     }
+}
+
+extension CallStore.NamedCampaign {
+    var metadata: Logger.Metadata { .keys([.campaign: self.id.lowercased, .campaignName: self.name]) }
 }

@@ -52,6 +52,7 @@ public final class Selector: Service {
     let watchedTrunks = NIOLockedValueBox<Set<String>>([])
     let turns = NIOLockedValueBox(TurnOrder())
     private let fault = NIOLockedValueBox<String?>("no pass has been made yet")
+    private let lastPass = NIOLockedValueBox<Date?>(nil)
 
     /// Creates a Selector.
     /// - Parameters:
@@ -76,6 +77,12 @@ public final class Selector: Service {
 
     /// Why the last pass failed; nil when it went well.
     public var currentFault: String? { self.fault.withLockedValue(\.self) }
+
+    /// When its last pass ended and how long it rests after one.
+    public func tell(_ report: inout CallStore.RoleReport) {
+        report.passedAt = self.lastPass.withLockedValue(\.self)
+        report.restsSeconds = self.configuration.interval / .seconds(1)
+    }
 
     /// Makes a pass every interval until the process drains. A failed pass is logged and repeated.
     public func run() async throws {
@@ -119,6 +126,7 @@ public final class Selector: Service {
         do {
             let summary = try await self.pass()
             self.fault.withLockedValue { $0 = nil }
+            self.lastPass.withLockedValue { $0 = Date() }
             let pause =
                 summary.wasCutShort
                 ? .zero
@@ -143,9 +151,9 @@ public final class Selector: Service {
         var summary = PassSummary()
         try await self.sweep(&summary)
         try await self.fill(until: start + self.configuration.passLimit, &summary)
-        for name in try await self.store.completeExhausted() {
+        for campaign in try await self.store.completeExhausted() {
             summary.completedCampaigns += 1
-            self.logger.info("Campaign is complete", metadata: .keys([.campaign: name]))
+            self.logger.info("Campaign is complete", metadata: campaign.metadata)
         }
         self.metrics.standing(try await self.store.campaignFigures())
         self.metrics.aside(try await self.store.faults())

@@ -31,7 +31,7 @@ extension WebhookServer {
     /// Takes the word of whoever conducted the interview. Allowed before and after the provider's end, and as often as the
     /// sender likes.
     func surveyOutcome(_ request: Request, call: String) async -> Response {
-        guard !self.configuration.outcomeTokens.isEmpty else {
+        guard !self.outcomeTokens.accepted().isEmpty else {
             return Self.answer(.notFound, "reporting outcomes is not configured here: set WEBHOOK_OUTCOME_TOKEN\n")
         }
         guard self.isAuthorized(request.headers[.authorization]) else {
@@ -115,7 +115,7 @@ extension WebhookServer {
         guard let header, header.hasPrefix(prefix) else { return false }
         let given = Array(header.utf8.dropFirst(prefix.utf8.count))
         var isValid = false
-        for token in self.configuration.outcomeTokens {
+        for token in self.outcomeTokens.accepted() {
             let expected = Array(token.utf8)
             var difference = UInt8(given.count == expected.count ? 0 : 1)
             for index in expected.indices { difference |= expected[index] ^ (index < given.count ? given[index] : 0) }

@@ -55,6 +55,8 @@ public struct WebhookServer: Service {
     let broker: AMQPConnection
     let logger: Logger
     let limits: WebhookLimits
+    /// The tokens for interviews' outcomes.
+    public let outcomeTokens: OutcomeTokens
     /// The clock by which refusals are forgotten.
     var now: @Sendable () -> ContinuousClock.Instant = { .now }
     let metrics = WebhookMetrics()
@@ -81,6 +83,7 @@ public struct WebhookServer: Service {
         self.store = store
         self.broker = broker
         self.logger = logger
+        self.outcomeTokens = OutcomeTokens(configuration.outcomeTokens)
         self.limits = WebhookLimits(
             requestsAtOnce: configuration.requestsAtOnce,
             refusalsPerMinute: configuration.refusalsPerMinute
@@ -89,6 +92,7 @@ public struct WebhookServer: Service {
     }
 
     /// Serves until the process drains; requests in flight are answered.
+    /// - Throws: `PortFault` when nobody can listen there.
     public func run() async throws {
         var logger = self.logger
         logger.logLevel = max(logger.logLevel, .warning)
@@ -103,7 +107,16 @@ public struct WebhookServer: Service {
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) },
             logger: logger
         )
-        try await application.runService(gracefulShutdownSignals: [])
+        do {
+            try await application.runService(gracefulShutdownSignals: [])
+        } catch let error as IOError {
+            throw PortFault(
+                setting: "WEBHOOK_PORT",
+                host: self.configuration.host,
+                port: self.configuration.port,
+                cause: error
+            )
+        }
     }
 
     /// The routes, apart from a running server.

@@ -196,6 +196,15 @@ struct DatabaseRoleTests {
 
     // MARK: What each process does
 
+    /// How it is, twice, and that it ends.
+    private static func tell(_ store: CallStore, _ kind: CallStore.RoleReport.Kind) async throws {
+        let instance = UUID()
+        for _ in 1...2 {
+            try await store.note([.init(kind: kind, id: "x")], instance: instance, host: "h", version: "1")
+        }
+        try await store.noteStop(instance: instance)
+    }
+
     private static func select(_ roles: Roles) async throws {
         let store = try roles.store("selector")
         let campaign = try await roles.campaign(contacts: 3)
@@ -208,6 +217,8 @@ struct DatabaseRoleTests {
         try await store.revertClaims(claim.requests.map(\.callID), contacts: claim.requests.map(\.contactID))
         _ = try await store.sweepExpiredClaims()
         try await store.mergeCounts()
+        try await Self.tell(store, .selector)
+        try await store.sweepRoles()
         _ = try await store.trunksWithOrphans()
         _ = try await store.orphanedAttempts(trunk: "default", limit: 9)
         _ = try await store.completeExhausted()
@@ -246,6 +257,7 @@ struct DatabaseRoleTests {
         _ = try await store.boundCalls(among: [("CA1", "+15005550006")])
         _ = try await store.pauseCampaign(id: campaign, reason: "21606", actor: "dialer")
         _ = try await store.pauseTrunk("trunk-\(UUID().uuidString)", reason: "20003")
+        try await Self.tell(store, .dialer)
         try await store.ping()
     }
 
@@ -280,6 +292,7 @@ struct DatabaseRoleTests {
         #expect(batch.changed == 1)
         let events = try await store.unpublishedSurveyEvents(olderThan: .zero)
         try await store.markPublished(events.map(\.eventID))
+        try await Self.tell(store, .recorder)
         try await store.ping()
     }
 
@@ -304,6 +317,7 @@ struct DatabaseRoleTests {
             #expect(batch.changed == 1)
             #expect(batch.surveyEvents.count == (request.callID == requests[0].callID ? 1 : 0))
         }
+        try await Self.tell(store, .webhooks)
         try await store.ping()
     }
 }

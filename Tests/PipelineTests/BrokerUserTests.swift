@@ -71,6 +71,29 @@ struct BrokerUserTests {
         return users
     }
 
+    /// With its own credentials at both servers, no role is told that what is another's were wrong.
+    private static func examine(_ scratch: Scratch, _ users: [String: String], _ rehearsal: Rehearsal) async throws {
+        let script = Shell.root.appendingPathComponent("ops/postgres/roles.sql")
+        try await Shell.run("psql -XAqt -v ON_ERROR_STOP=1 -f '\(script.path)' '\(scratch.databaseURL)'")
+        try await eventually("all have said that they are ready") {
+            try await scratch.store.roles().allSatisfy { $0.report.fault == nil }
+        }
+        for role in Self.roles {
+            let ended = try await Product.run(
+                ["doctor", "--role", role],
+                [
+                    "DATABASE_URL": scratch.databaseURL + "?options=-c%20role%3Dcall_scheduler_\(role)",
+                    "AMQP_URL": users[role] ?? "", "TWILIO_ACCOUNT_SID": Rehearsal.account,
+                    "TWILIO_AUTH_TOKEN": Rehearsal.token, "TWILIO_BASE_URL": rehearsal.url,
+                    "WEBHOOK_PUBLIC_URL": "http://127.0.0.1:9",
+                ]
+            )
+            #expect(ended.exitCode == 0, "\(role): \(ended.output)\(ended.errors)")
+            #expect(ended.output.contains("roles: all run and are ready"), "\(role): \(ended.output)")
+            #expect(!ended.output.contains("delete"), "\(role): \(ended.output)")
+        }
+    }
+
     private static func campaign(_ scratch: Scratch, _ users: [String: String]) async throws {
         let rehearsal = try await Rehearsal.start(
             scenario:
@@ -105,6 +128,7 @@ struct BrokerUserTests {
                 },
                 { $0 == [10, 10] }
             )
+            try await Self.examine(scratch, users, rehearsal)
         } catch {
             for role in roles { print("--- \(role.name)\n\(role.log.suffix(1500))") }
             for role in roles { await role.stop() }

@@ -288,6 +288,7 @@ struct ConfigurationTests {
         arguments: [
             "", "calls.example.org", "ftp://calls.example.org", "https://", "https://user:pw@calls.example.org",
             "https://calls.example.org?x=1", "https://calls.example.org#f", "https://a_b.example.org",
+            "https://calls.example.org/webhooks",
         ]
     )
     func urls(url: String) {

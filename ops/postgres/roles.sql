@@ -7,9 +7,9 @@
 --   psql "$DATABASE_URL" -v ON_ERROR_STOP=1 -f ops/postgres/roles.sql
 --
 -- Then give each process a user of its own: create role dialer_1 login password '…' in role call_scheduler_dialer;
--- No role but the operator's can delete anything or change a campaign's rules, and only people's, operator and reader, can
--- read e-mail addresses. Tests run the statements of the four roles that are processes under their names, and see each of
--- these grants missed when it is taken away. In one transaction: roles that run miss nothing meanwhile.
+-- No role but the operator's can delete anything that people or calls have made, or change a campaign's rules, and only
+-- people's, operator and reader, can read e-mail addresses. Tests run the statements of the four roles that are processes under
+-- their names, and see each of these grants missed when it is taken away. In one transaction: roles that run miss nothing meanwhile.
 
 begin;
 
@@ -28,6 +28,12 @@ begin
         -- Each program asks whether the schema is its own.
         execute 'grant select on schema_migrations to call_scheduler_' || name;
     end loop;
+    -- Each process says how it is.
+    foreach name in array array['selector', 'dialer', 'recorder', 'webhooks'] loop
+        execute 'grant select, insert (instance, kind, id, host, version, trunk, fault, lines, live, breaker, passed_at, rests_seconds), '
+            'update (seen_at, stopped_at, fault, lines, live, breaker, passed_at, rests_seconds) '
+            'on roles to call_scheduler_' || name;
+    end loop;
 end
 $$;
 
@@ -45,6 +51,8 @@ grant update (state, prior_state, call_id, lease_until, next_attempt_at, exclude
     to call_scheduler_selector;
 grant update (deadline_at) on call_attempts to call_scheduler_selector;
 grant select, insert, delete on contact_counts, attempt_counts to call_scheduler_selector;
+-- Sweeps the lines of processes that are long gone.
+grant delete on roles to call_scheduler_selector;
 
 -- Makes attempts, and pauses a campaign or a trunk that the provider refuses for good.
 grant select on campaigns, trunks, campaign_strata, campaign_cells, regions, call_attempts, exclusion_list_entries,

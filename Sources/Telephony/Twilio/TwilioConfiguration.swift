@@ -6,10 +6,8 @@ import Foundation
 /// What the adapter needs to know of the account and of us.
 public struct TwilioConfiguration: Sendable, CustomStringConvertible {
     let accountSID: String
-    let authToken: Secret
-    let previousAuthToken: Secret?
+    let secrets: TwilioSecrets
     let apiKeySID: String?
-    let apiKeySecret: Secret?
     let baseURL: String
     let callbackBaseURL: String
     let requestTimeout: Duration
@@ -50,7 +48,7 @@ public struct TwilioConfiguration: Sendable, CustomStringConvertible {
         )
         check("TWILIO_AUTH_TOKEN", Self.faultInSecret(authToken))
         check("TWILIO_BASE_URL", Self.faultInURL(baseURL))
-        check("WEBHOOK_PUBLIC_URL", Self.faultInURL(callbackBaseURL, allowsUnderscore: false))
+        check("WEBHOOK_PUBLIC_URL", Self.faultInURL(callbackBaseURL, allowsUnderscore: false, allowsPath: false))
         if let previousAuthToken { check("TWILIO_PREVIOUS_AUTH_TOKEN", Self.faultInSecret(previousAuthToken)) }
         switch (apiKeySID, apiKeySecret) {
         case (nil, nil): break
@@ -70,10 +68,12 @@ public struct TwilioConfiguration: Sendable, CustomStringConvertible {
         )
         guard problems.isEmpty else { throw TwilioConfigurationError(problems: problems) }
         self.accountSID = accountSID
-        self.authToken = Secret(authToken)
-        self.previousAuthToken = previousAuthToken.map { Secret($0) }
+        self.secrets = TwilioSecrets(
+            authToken: authToken,
+            apiKeySecret: apiKeySecret,
+            previousAuthToken: previousAuthToken
+        )
         self.apiKeySID = apiKeySID
-        self.apiKeySecret = apiKeySecret.map { Secret($0) }
         self.baseURL = Self.withoutTrailingSlash(baseURL)
         self.callbackBaseURL = Self.withoutTrailingSlash(callbackBaseURL)
         self.requestTimeout = requestTimeout
@@ -87,20 +87,17 @@ public struct TwilioConfiguration: Sendable, CustomStringConvertible {
     /// The value of the `Authorization` field.
     var authorization: String {
         let user = self.apiKeySID ?? self.accountSID
-        let password = self.apiKeySecret ?? self.authToken
-        return "Basic " + Data("\(user):\(password.value)".utf8).base64EncodedString()
+        return "Basic " + Data("\(user):\(self.secrets.requestSecret.value)".utf8).base64EncodedString()
     }
 
     /// The tokens that may have signed a callback.
-    var signingTokens: [String] {
-        [self.authToken.value] + (self.previousAuthToken.map { [$0.value] } ?? [])
-    }
+    var signingTokens: [String] { self.secrets.signingTokens() }
 
     private static func withoutTrailingSlash(_ url: String) -> String {
         url.hasSuffix("/") ? String(url.dropLast()) : url
     }
 
-    private static func faultInSecret(_ text: String) -> String? {
+    static func faultInSecret(_ text: String) -> String? {
         guard !text.isEmpty else { return "must not be empty" }
         guard text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             return "must not contain blanks, line ends or characters outside ASCII"
@@ -108,7 +105,11 @@ public struct TwilioConfiguration: Sendable, CustomStringConvertible {
         return nil
     }
 
-    private static func faultInURL(_ text: String, allowsUnderscore: Bool = true) -> String? {
+    private static func faultInURL(
+        _ text: String,
+        allowsUnderscore: Bool = true,
+        allowsPath: Bool = true
+    ) -> String? {
         guard let parts = URLComponents(string: text), parts.scheme == "https" || parts.scheme == "http" else {
             return "must be a URL that starts with https:// or http://"
         }
@@ -116,6 +117,9 @@ public struct TwilioConfiguration: Sendable, CustomStringConvertible {
         guard allowsUnderscore || !host.contains("_") else { return "must not have an underscore in its host" }
         guard parts.user == nil, parts.password == nil else { return "must not contain a user or password" }
         guard parts.query == nil, parts.fragment == nil else { return "must not contain a query or fragment" }
+        guard allowsPath || ["", "/"].contains(parts.path) else {
+            return "must not contain a path: callbacks come to /v1/callbacks under it, which is what is signed"
+        }
         return nil
     }
 }

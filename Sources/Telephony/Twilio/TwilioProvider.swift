@@ -39,7 +39,7 @@ public struct TwilioProvider: TelephonyProvider {
         self.transport = TwilioTransport(
             client: httpClient,
             baseURL: configuration.baseURL,
-            authorization: configuration.authorization,
+            authorization: { configuration.authorization },
             timeout: configuration.requestTimeout,
             clock: clock
         )

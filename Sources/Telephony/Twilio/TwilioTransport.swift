@@ -20,7 +20,8 @@ struct TwilioTransport: Sendable {
 
     let client: HTTPClient
     let baseURL: String
-    let authorization: String
+    /// Asked anew for each request: secrets may be renewed.
+    let authorization: @Sendable () -> String
     let timeout: Duration
     let clock: TransportClock
 
@@ -35,7 +36,7 @@ struct TwilioTransport: Sendable {
         let witness = BodyWitness(FormFields.encode(request.form), deadline: deadline, now: self.clock.now)
         var message = HTTPClientRequest(url: self.baseURL + request.target)
         message.method = .init(rawValue: request.operation.method)
-        message.headers.add(name: "Authorization", value: self.authorization)
+        message.headers.add(name: "Authorization", value: self.authorization())
         message.headers.add(name: "Accept", value: "application/json")
         message.headers.add(name: "User-Agent", value: "call-scheduler")
         if !request.form.isEmpty {
@@ -86,6 +87,7 @@ struct TwilioTransport: Sendable {
         switch error {
         case let error as HTTPClientError: error.shortDescription
         case is CancellationError: "Cancelled"
+        case let error as IOError: String(cString: strerror(error.errnoCode)).lowercased()
         default: String(describing: type(of: error))
         }
     }
