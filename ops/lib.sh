@@ -184,7 +184,7 @@ install_everything() {
     command -v swift >/dev/null ||
         die "no 'swift' in PATH; install Swift $(swift_version) or newer: https://swift.org/install"
     install_packages postgresql rabbitmq-server librabbitmq-dev libpq-dev libphonenumber-dev libical-dev tzdata pkg-config curl python3 openssl \
-        prometheus systemd pgbouncer
+        prometheus systemd pgbouncer libfaketime
 }
 
 # checking_tools: where the programs are that check the deployment files, and a Python that reads YAML; from PyPI, into .local/check.

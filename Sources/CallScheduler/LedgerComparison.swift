@@ -17,9 +17,16 @@ struct LedgerComparison: Encodable {
     /// - Parameters:
     ///   - ledger: The provider's.
     ///   - attempts: The campaign's.
+    ///   - elsewhere: The calls of other campaigns, by either id.
     ///   - excluded: Numbers that are excluded for good, and since when.
     ///   - maximumLive: The most calls that may be live at once.
-    init(ledger: Ledger, attempts: [CallStore.AttemptRecord], excluded: [String: Date], maximumLive: Int?) {
+    init(
+        ledger: Ledger,
+        attempts: [CallStore.AttemptRecord],
+        elsewhere: Set<String>,
+        excluded: [String: Date],
+        maximumLive: Int?
+    ) {
         let byCall = Dictionary(grouping: attempts, by: \.callID.lowercased)
         // The provider knows these by the ids that they had before the restore.
         let recovered = Dictionary(grouping: attempts.filter(\.isRecovered)) { $0.providerCallID ?? "" }
@@ -27,7 +34,9 @@ struct LedgerComparison: Encodable {
             if let id = entry.callID, byCall[id] != nil { return id }
             return entry.sid.flatMap { recovered[$0]?.first?.callID.lowercased } ?? entry.callID
         }
-        let entries = ledger.calls.filter { entry in callID(entry).map { byCall[$0] != nil } ?? true }
+        let entries = ledger.calls.filter { entry in
+            !elsewhere.contains(entry.callID ?? "") && !elsewhere.contains(entry.sid ?? "")
+        }
         self.requests = entries.count
         self.placed = entries.count { $0.sid != nil }
         self.attempts = attempts.count
@@ -35,7 +44,9 @@ struct LedgerComparison: Encodable {
         let asked = Dictionary(grouping: entries) { callID($0) ?? "" }
         for (callID, requests) in asked.sorted(by: { $0.key < $1.key }) {
             guard let attempt = byCall[callID]?.first else {
-                self.differences.append("a request without a known call_id was sent")
+                self.differences.append(
+                    callID.isEmpty ? "a request without a call_id was sent" : "\(callID): asked for, without a row"
+                )
                 continue
             }
             if requests.count > 1 {

@@ -24,10 +24,15 @@ struct VerifyLedgerCommand: AsyncParsableCommand {
 
     func run() async throws {
         let ledger = try await self.readLedger()
-        let (attempts, excluded) = try await self.common.withStore { store in
+        let (attempts, elsewhere, excluded) = try await self.common.withStore { store in
             let campaign = try await store.campaign(named: self.campaign)
             var attempts: [CallStore.AttemptRecord] = []
             try await store.attempts(campaign: campaign.id) { attempts += $0 }
+            let elsewhere = try await store.callsElsewhere(
+                than: campaign.id,
+                callIDs: ledger.calls.compactMap { $0.callID.flatMap(UUID.init(uuidString:)) },
+                providerCallIDs: ledger.calls.compactMap(\.sid)
+            )
             var excluded: [String: Date] = [:]
             var last: PhoneNumber?
             while true {
@@ -38,11 +43,12 @@ struct VerifyLedgerCommand: AsyncParsableCommand {
                 }
                 last = end.phoneNumber
             }
-            return (attempts, excluded)
+            return (attempts, elsewhere, excluded)
         }
         let comparison = LedgerComparison(
             ledger: ledger,
             attempts: attempts,
+            elsewhere: elsewhere,
             excluded: excluded,
             maximumLive: self.maxLive
         )

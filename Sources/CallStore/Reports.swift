@@ -135,6 +135,31 @@ extension CallStore {
         }
     }
 
+    /// Calls that have a row under another campaign.
+    /// - Parameters:
+    ///   - campaign: The campaign whose own are left out.
+    ///   - callIDs: The calls that are asked about.
+    ///   - providerCallIDs: The same, by the provider's ids: what was recovered has another `call_id` than it had.
+    /// - Returns: Those of both lists that have one.
+    /// - Throws: `PostgresError`.
+    public func callsElsewhere(
+        than campaign: UUID,
+        callIDs: [UUID],
+        providerCallIDs: [String]
+    ) async throws -> Set<String> {
+        let result = try await self.client.execute(Self.callsElsewhere, [callIDs, providerCallIDs, campaign])
+        return Set(try result.map { try $0.decode(String.self, at: 0) })
+    }
+
+    private static let callsElsewhere = PostgresStatement(
+        name: "calls_elsewhere",
+        """
+        select call_id::text from call_attempts where call_id = any ($1::uuid[]) and campaign_id <> $3
+        union
+        select provider_call_id from call_attempts where provider_call_id = any ($2::text[]) and campaign_id <> $3
+        """
+    )
+
     /// Merges the sums that the tables' triggers have added, of campaigns that have many: their number would grow with
     /// every change. Two that merge at once do not disturb each other, nor do reports.
     /// - Throws: `PostgresError`.

@@ -20,6 +20,8 @@ public struct PostgresConfiguration: Sendable {
     /// How long a caller waits for a connection, reconnecting included.
     public var acquireTimeout: Duration = .seconds(30)
 
+    /// The addresses of a host's name; a test has its own.
+    var resolve: @Sendable (String) -> [String] = PostgresEndpoint.addresses
     private let options: [String: String]
     private let hosts: [PostgresEndpoint]
 
@@ -61,7 +63,7 @@ public struct PostgresConfiguration: Sendable {
     ]
 
     /// Where to try, names looked up now.
-    func endpoints() -> [PostgresEndpoint] { self.hosts.flatMap(\.resolved) }
+    func endpoints() -> [PostgresEndpoint] { self.hosts.flatMap { $0.resolved(by: self.resolve) } }
 
     /// What the session must be like, in the order of preference. Of several hosts only one is the primary.
     var sessionAttributes: [String] {

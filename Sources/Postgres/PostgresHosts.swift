@@ -18,16 +18,30 @@ struct PostgresEndpoint: Sendable, Hashable {
     var parameters: [String: String?] { ["host": self.host, "hostaddr": self.address, "port": self.port] }
 
     /// Each address of the host. Without one of those libpq is left to say what is wrong with the name.
-    var resolved: [PostgresEndpoint] {
+    /// - Parameter resolve: The addresses of a name, the first first.
+    /// - Returns: One place for each, or the host by its name.
+    func resolved(by resolve: (String) -> [String]) -> [PostgresEndpoint] {
         guard self.address == nil, let host = self.host, !host.hasPrefix("/"), !host.hasPrefix("@") else {
             return [self]
         }
+        var endpoints: [PostgresEndpoint] = []
+        for address in resolve(host) {
+            let endpoint = PostgresEndpoint(host: host, address: address, port: self.port)
+            if !endpoints.contains(endpoint) { endpoints.append(endpoint) }
+        }
+        return endpoints.isEmpty ? [self] : endpoints
+    }
+
+    /// What the system says of a name.
+    /// - Parameter host: The name.
+    /// - Returns: Its addresses, in the order of RFC 6724; none when it has none.
+    static func addresses(of host: String) -> [String] {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var found: UnsafeMutablePointer<addrinfo>?
-        guard getaddrinfo(host, nil, &hints, &found) == 0 else { return [self] }
+        guard getaddrinfo(host, nil, &hints, &found) == 0 else { return [] }
         defer { freeaddrinfo(found) }
-        var endpoints: [PostgresEndpoint] = []
+        var addresses: [String] = []
         var next = found
         while let entry = next?.pointee {
             next = entry.ai_next
@@ -36,11 +50,9 @@ struct PostgresEndpoint: Sendable, Hashable {
             guard getnameinfo(entry.ai_addr, entry.ai_addrlen, &text, size, nil, 0, NI_NUMERICHOST) == 0 else {
                 continue
             }
-            let address = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            let endpoint = PostgresEndpoint(host: host, address: address, port: self.port)
-            if !endpoints.contains(endpoint) { endpoints.append(endpoint) }
+            addresses.append(String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))
         }
-        return endpoints.isEmpty ? [self] : endpoints
+        return addresses
     }
 }
 

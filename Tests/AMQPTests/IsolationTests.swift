@@ -202,6 +202,7 @@ struct IsolationTests {
                             }
                         }
                     }
+                    try await eventually("it has been broken off") { connection.statistics.reconnects > round }
                 }
             }
         }
@@ -274,7 +275,6 @@ struct IsolationTests {
             try await connection.waitUntilReady(timeout: .seconds(600))
             let running = Task { await connection.run() }
             await connection.close()
-            // It ends with the connection, not at its next look.
             await running.value
         }
     }

@@ -164,7 +164,9 @@ struct OwnBrokerTests {
         #expect(error?.isOutcomeUnknown == false)
         let small = AMQPPublication(message: AMQPMessage(body: [1]), exchange: "", routingKey: "q")
         let batch = [small, AMQPPublication(message: large, exchange: "", routingKey: "q"), small]
-        for outcome in await connection.publish(batch: batch) {
+        let outcomes = await connection.publish(batch: batch)
+        #expect(throws: AMQPError.self) { try outcomes[1].get() }
+        for outcome in outcomes {
             // Who was confirmed before it is fine; of the others nobody says more than is known.
             guard case .failure(let error) = outcome else { continue }
             #expect(error.code == .channelClosed || error.code == .preconditionFailed)

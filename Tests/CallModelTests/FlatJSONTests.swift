@@ -66,11 +66,16 @@ struct FlatJSONTests {
     @Test("whatever the quick reader takes, JSONDecoder takes to the same", arguments: 0..<4)
     func mutated(shard: Int) throws {
         var random = Random(state: UInt64(shard + 1))
-        let corpus = [MessageCoding.encode(Self.request), MessageCoding.encode(Self.event)]
+        var plain = Self.event
+        plain.errorCode = "sip_487 é"
+        let corpus = [
+            MessageCoding.encode(Self.request), MessageCoding.encode(Self.event), MessageCoding.encode(plain),
+        ]
         let pieces = [#""call_id":"#, #","x":[]"#, "]", "[", "}", "0", "00", "\"", "\\", " ", "null", "Z", "-", "é"]
-        var taken = 0
-        for index in 0..<4000 {
-            var body = corpus[index % 2]
+        var takenRequests = 0
+        var takenEvents = 0
+        for index in 0..<6000 {
+            var body = corpus[index % 3]
             for _ in 0..<Int.random(in: 0...2, using: &random) {
                 let place = Int.random(in: 0..<body.count, using: &random)
                 switch Int.random(in: 0..<3, using: &random) {
@@ -80,16 +85,18 @@ struct FlatJSONTests {
                 }
             }
             if let message = Self.quickly(DialRequest.self, body) {
-                taken += 1
+                takenRequests += 1
                 let other = try MessageCoding.decode(DialRequest.self, from: body)
                 #expect(MessageCoding.encode(other) == MessageCoding.encode(message), "case \(shard)/\(index)")
             }
             if let message = Self.quickly(CallEvent.self, body) {
+                takenEvents += 1
                 let other = try MessageCoding.decode(CallEvent.self, from: body)
                 #expect(MessageCoding.encode(other) == MessageCoding.encode(message), "case \(shard)/\(index)")
             }
         }
-        #expect(taken > 100)
+        #expect(takenRequests > 100)
+        #expect(takenEvents > 100)
     }
 
     @Test("instants are written and read as Foundation does, over all years")

@@ -215,6 +215,21 @@ struct EvidenceTests {
         }
     }
 
+    @Test("every change of a campaign's state is kept with who made it and why")
+    func author() async throws {
+        try await Scratch.run { scratch in
+            _ = try await Fixtures.runningCampaign(in: scratch.store, contacts: 1)
+            try await scratch.store.perform(.pause, onCampaign: "test", reason: "lunch", actor: "anna")
+            try await scratch.store.perform(.resume, onCampaign: "test", reason: nil, actor: "bert")
+            let changes = try await scratch.value(
+                "select string_agg(concat_ws(' ', status, actor, reason), ', ' order by changed_at) from campaign_changes "
+                    + "where status <> 'draft' and actor <> 'test'",
+                as: String?.self
+            )
+            #expect(changes == "paused anna lunch, running bert")
+        }
+    }
+
     @Test("retention forgets campaigns that ended long ago, and none that a limit still looks back to")
     func retention() async throws {
         try await Scratch.run { scratch in

@@ -49,36 +49,65 @@ struct MigrationTests {
 
     @Test("a migration that meets a role in a deadlock starts again")
     func deadlock() async throws {
-        try await Scratch.run(isMigrated: false) { scratch in
-            _ = try await scratch.store.migrate(Schemas.migrations.filter { $0.number < 16 })
+        try await Scratch.run { scratch in
             let name = try await scratch.value("select current_database()::text", as: String.self)
-            // The server ends the one that asks first why it waits: here the migration, after four seconds.
-            try await scratch.execute("alter database \(name) set deadlock_timeout to '4s'")
+            try await scratch.execute("create table gate (is_open bool)")
+            // The server ends the one that first asks why it waits, a while after it began to.
+            try await scratch.execute("alter database \(name) set deadlock_timeout to '50ms'")
+            let gated = Schemas.Migration(
+                number: Self.newest + 1,
+                name: "gated",
+                sql: """
+                    lock table contacts in access exclusive mode;
+                    do $$ begin
+                        while not exists (select from gate) loop perform pg_sleep(0.02); end loop;
+                    end $$;
+                    lock table call_attempts in access exclusive mode;
+                    """
+            )
             let client = PostgresClient(
                 configuration: try PostgresConfiguration(uri: scratch.databaseURL),
                 logger: scratch.logger
             )
             let store = CallStore(client: client, logger: scratch.logger)
-            let migration = Task<Int, any Error> {
-                try await eventually("a role is at work") { try await Self.locks(scratch, isGranted: true) == 1 }
-                return try await store.migrate().count
-            }
+            let migration = Task { try await store.migrate(Schemas.migrations + [gated]).count }
             try await scratch.client.withTransaction { connection in
-                try await connection.execute(.init("set local deadlock_timeout to '1min'", prepared: false))
+                try await connection.execute(.init("set local deadlock_timeout to '1h'", prepared: false))
                 try await connection.execute(.init("lock table call_attempts in row exclusive mode", prepared: false))
-                try await eventually("the migration waits") { try await Self.locks(scratch, isGranted: false) == 1 }
+                try await eventually("the migration has the one") {
+                    try await Self.waiting(scratch, for: "contacts", isGranted: true)
+                }
+                let opening = Task {
+                    try await eventually("the role waits for it") {
+                        try await Self.waiting(scratch, for: "contacts", isGranted: false)
+                    }
+                    try await scratch.execute("insert into gate values (true)")
+                }
                 try await connection.execute(.init("lock table contacts in row exclusive mode", prepared: false))
+                try await opening.value
             }
-            #expect(try await migration.value == Schemas.migrations.count - 15)
+            #expect(try await migration.value == 1)
+            // The server's figures come a moment later.
+            try await eventually("it was a deadlock") {
+                try await scratch.value(
+                    "select deadlocks from pg_stat_database where datname = current_database()",
+                    as: Int.self
+                ) == 1
+            }
             await client.close()
         }
     }
 
-    private static func locks(_ scratch: Scratch, isGranted: Bool) async throws -> Int {
+    private static func waiting(_ scratch: Scratch, for table: String, isGranted: Bool) async throws -> Bool {
         try await scratch.value(
-            "select count(*) from pg_locks where granted = $1 and relation = 'call_attempts'::regclass",
-            [isGranted],
-            as: Int.self
+            """
+            select exists (
+                select from pg_locks
+                where granted = $1 and relation = $2::text::regclass
+                    and mode = case when $1 then 'AccessExclusiveLock' else 'RowExclusiveLock' end)
+            """,
+            [isGranted, table],
+            as: Bool.self
         )
     }
 

@@ -219,9 +219,25 @@ struct OutcomeTests {
     @Test("a report about a call that is not ours is named and changes nothing")
     func unknownCall() async throws {
         try await Scratch.run { scratch in
+            _ = try await Self.place(scratch)
+            let rows = "select a::text || c::text from call_attempts a join contacts c on c.id = a.contact_id"
+            let before = try await scratch.value(rows, as: String.self)
             let callID = CallID.make()
             let batch = try await Self.record(scratch, [Self.event(callID, .completed)])
             #expect(batch.unknownCalls == [callID])
+            #expect(try await scratch.value(rows, as: String.self) == before)
+        }
+    }
+
+    @Test("the provider's id of a call is the first that it told, whatever a later report says")
+    func otherProviderID() async throws {
+        try await Scratch.run { scratch in
+            let callID = try await Self.place(scratch)
+            var event = Self.event(callID, .ringing)
+            event.providerCallID = "CA1"
+            _ = try await Self.record(scratch, [event])
+            let id = try await scratch.value("select provider_call_id from call_attempts", as: String?.self)
+            #expect(id == "CA" + callID.lowercased)
         }
     }
 }

@@ -44,6 +44,7 @@ struct FuzzTests {
             [UInt8](repeating: UInt8(ascii: "["), count: 10_000),
         ]
         var refused = 0
+        var taken = 0
         for index in 0..<Self.messageCases / 4 {
             var random = SeededGenerator(seed: UInt64(index), words: ["messages", "\(shard)"])
             let body = Mutation.mutate(corpus[index % corpus.count], using: &random)
@@ -51,11 +52,15 @@ struct FuzzTests {
                 shard.isMultiple(of: 2)
                 ? Self.refusal(DialRequest.self, body) { $0.callID.lowercased }
                 : Self.refusal(CallEvent.self, body) { $0.status.rawValue }
-            guard let reason else { continue }
+            guard let reason else {
+                taken += 1
+                continue
+            }
             refused += 1
             #expect(!reason.isEmpty && reason.utf8.count < 300, "case \(shard)/\(index)")
         }
         #expect(refused > Self.messageCases / 8, "hardly anything was malformed: the generator shows nothing")
+        #expect(taken > 10, "hardly anything was taken: the reader refuses everything")
     }
 
     /// Why a body is refused; nil when it was taken and survives another round.
@@ -100,17 +105,21 @@ struct FuzzTests {
             String(repeating: "a=b&", count: 2000), #"{"CallStatus":"completed"}"#,
         ].map { Array($0.utf8) }
         var results: [String: Int] = [:]
+        var forged = 0
         for index in 0..<Self.webhookCases / 3 {
             var random = SeededGenerator(seed: UInt64(index), words: ["webhooks", "\(shard)"])
             let body = Mutation.mutate(corpus[index % corpus.count], using: &random)
             let path =
                 shard == 1
                 ? String(decoding: Mutation.mutate(Array(target.utf8), using: &random), as: UTF8.self) : target
+            // Every other one of each body.
+            let isForged = shard == 2 && (index / corpus.count).isMultiple(of: 2)
+            forged += isForged ? 1 : 0
             // Signed as the provider would: what comes after the signature is to be tried.
             let signature = TwilioSignature.sign(
                 url: "https://calls.example.org" + path,
                 form: body,
-                token: shard == 2 && index.isMultiple(of: 2) ? "guessed" : Rehearsal.token
+                token: isForged ? "guessed" : Rehearsal.token
             )
             let request = CallbackRequest(
                 target: path,
@@ -121,7 +130,7 @@ struct FuzzTests {
             do {
                 _ = try provider.parseCallback(request)
                 results["taken", default: 0] += 1
-                #expect(!(shard == 2 && index.isMultiple(of: 2)), "case \(shard)/\(index) was forged")
+                #expect(!isForged, "case \(shard)/\(index) was forged")
             } catch {
                 switch error {
                 case .forged: results["forged", default: 0] += 1
@@ -133,6 +142,8 @@ struct FuzzTests {
         }
         try await client.shutdown()
         #expect(results["malformed", default: 0] > 1000, "\(results)")
+        #expect(results["taken", default: 0] > 10, "\(results)")
+        #expect(results["forged", default: 0] == forged, "\(results)")
     }
 
     @Test("CSV files", arguments: 0..<3)

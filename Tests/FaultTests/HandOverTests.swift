@@ -1,8 +1,11 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
+import AsyncHTTPClient
 import CallModel
 import Foundation
+import NIOCore
+import NIOHTTP1
 import ProviderSimulator
 import TestBasics
 import TestSupport
@@ -97,6 +100,14 @@ struct HandOverTests {
         }
     }
 
+    /// Whether it answers 503 and names the one server and not the other.
+    private static func says(_ url: String, _ server: String) async throws -> Bool {
+        let response = try await HTTPClient.shared.execute(HTTPClientRequest(url: url), timeout: .seconds(60))
+        let text = String(buffer: try await response.body.collect(upTo: 1 << 16))
+        let other = server == "database" ? "broker" : "database"
+        return response.status == .serviceUnavailable && text.contains(server) && !text.contains(other)
+    }
+
     @Test("readiness says which server is away, and comes back by itself", arguments: [Wire.database, .broker])
     func readiness(wire: Wire) async throws {
         try await Scratch.run { scratch in
@@ -116,7 +127,9 @@ struct HandOverTests {
             do {
                 try await eventually("it is ready") { await Rehearsal.isReady(ready) }
                 proxy.takeAway()
-                try await eventually("it is unready") { await !Rehearsal.isReady(ready) }
+                try await eventually("it is unready, and says for which server") {
+                    try await Self.says(ready, wire == .database ? "database" : "broker")
+                }
                 #expect(await Rehearsal.isReady("http://127.0.0.1:\(health)/health/live"))
                 #expect(role.isRunning)
                 proxy.bringBack()

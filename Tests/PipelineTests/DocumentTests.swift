@@ -17,18 +17,18 @@ struct DocumentTests {
         try String(contentsOf: Shell.root.appendingPathComponent(path), encoding: .utf8)
     }
 
-    /// The names of all test modules, suites and of what helps them.
-    private static func suites() throws -> Set<String> {
+    /// All test modules and types of the tests, each with the functions of its files.
+    private static func suites() throws -> [String: Set<String>] {
         let tests = Shell.root.appendingPathComponent("Tests")
-        var names: Set<String> = []
+        var names: [String: Set<String>] = [:]
         for module in try FileManager.default.contentsOfDirectory(atPath: tests.path) {
-            names.insert(module)
+            names[module] = []
             let files = (try? FileManager.default.contentsOfDirectory(atPath: tests.path + "/" + module)) ?? []
             for file in files where file.hasSuffix(".swift") {
                 let source = try Self.text("Tests/\(module)/\(file)")
-                for match in source.matches(of: #/(?:struct|class|enum|actor) ([A-Za-z0-9]+)/#) {
-                    names.insert(String(match.1))
-                }
+                let functions = Set(source.matches(of: #/func ([A-Za-z0-9]+)/#).map { String($0.1) })
+                let types = source.matches(of: #/(?:struct|class|enum|actor|extension) ([A-Za-z0-9]+)/#)
+                for name in types.map({ String($0.1) }) + [module] { names[name, default: []].formUnion(functions) }
             }
         }
         return names
@@ -37,9 +37,12 @@ struct DocumentTests {
     @Test("every test that a document names exists", arguments: Self.documents)
     func named(document: String) throws {
         let suites = try Self.suites()
-        #expect(suites.contains("DocumentTests") && suites.count > 60)
+        #expect(suites.count > 60 && suites["DocumentTests"]?.contains("named") == true)
         for match in try Self.text(document).matches(of: #/`([A-Z][A-Za-z]*Tests)(?:[./]([a-z][A-Za-z]*))?`/#) {
-            #expect(suites.contains(String(match.1)), "\(document) names \(match.0)")
+            let functions = suites[String(match.1)]
+            #expect(functions != nil, "\(document) names \(match.0)")
+            guard let function = match.2 else { continue }
+            #expect(functions?.contains(String(function)) == true, "\(document) names \(match.0)")
         }
     }
 
@@ -56,9 +59,12 @@ struct DocumentTests {
     func boundaries() throws {
         let rows = try Self.text("ops/THREATS.md").split(separator: "\n").filter { $0.hasPrefix("| ") }.dropFirst()
         #expect(rows.count > 12)
+        let suites = try Self.suites()
         for row in rows where !row.hasPrefix("|---") {
             let cells = row.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
-            #expect(cells.count >= 3 && !(cells.last ?? "").isEmpty, "\(row)")
+            let proofs = (cells.last ?? "").matches(of: #/`([A-Za-z\/.-]+)`/#).map { String($0.1) }
+            let files = proofs.filter { FileManager.default.fileExists(atPath: Shell.root.path + "/" + $0) }
+            #expect(cells.count >= 3 && proofs.contains { suites[$0] != nil } || !files.isEmpty, "\(row)")
         }
     }
 

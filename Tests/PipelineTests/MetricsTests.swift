@@ -186,7 +186,8 @@ struct MetricsTests {
                 return answer.contains("\"\(ports.count)\"]")
             }
             for metrics in ports.values {
-                try await Shell.run("curl -sSf http://127.0.0.1:\(metrics)/metrics | promtool check metrics")
+                let text = "curl -sSf http://127.0.0.1:\(metrics)/metrics"
+                try await Shell.run("set -o pipefail; \(text) | promtool check metrics")
             }
             outcome = .success(try await body(port))
         } catch {

@@ -48,8 +48,9 @@ struct RecoveryTests {
                 $0.answerURL = rehearsal.url + "/simulator/answer"
             }
             try await Self.wait(scratch, attempts: 12)
-            let backup = "pg_dump --clean --if-exists '\(scratch.databaseURL)' | psql -qX '\(restored.databaseURL)'"
-            _ = try await Shell.output(backup)
+            let backup = "pg_dump --clean --if-exists '\(scratch.databaseURL)'"
+            let restore = "psql -qX -v ON_ERROR_STOP=1 '\(restored.databaseURL)'"
+            _ = try await Shell.output("set -o pipefail; \(backup) | \(restore)")
             let saved = try await restored.value("select count(*) from call_attempts", as: Int.self)
             try await rehearsal.pass(.end, calls: 20)
             try await Self.wait(scratch, attempts: saved + 20)

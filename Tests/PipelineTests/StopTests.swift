@@ -25,6 +25,7 @@ struct StopTests {
             }
             #expect(role.end == .exit(143), "\(role.log.suffix(2000))")
             #expect(!role.log.contains("Has stopped"))
+            #expect(!role.log.contains("Could not stop in time"))
         }
     }
 
@@ -80,19 +81,18 @@ struct StopTests {
         try await Scratch.run { scratch in
             let broker = try scratch.connection(topology: CallTopology.reports())
             try await broker.waitUntilReady(timeout: .seconds(600))
-            let log = Pipe()
+            let log = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+            try #require(mkfifo(log.path, 0o600) == 0)
+            defer { try? FileManager.default.removeItem(at: log) }
+            let reader = open(log.path, O_RDONLY | O_NONBLOCK)
+            defer { close(reader) }
             // F_SETPIPE_SZ, to the smallest that there is: a page.
-            #expect(fcntl(log.fileHandleForWriting.fileDescriptor, 1031, 4096) == 4096)
-            let process = Process()
-            process.executableURL = try Product.folder.appendingPathComponent("call-scheduler")
-            process.arguments = ["recorder"]
-            process.environment = [
-                "DATABASE_URL": scratch.databaseURL, "AMQP_URL": scratch.brokerURL, "HOME": "/tmp",
-            ]
-            process.standardError = log
-            process.standardOutput = log
-            process.standardInput = FileHandle.nullDevice
-            try process.run()
+            #expect(fcntl(reader, 1031, 4096) == 4096)
+            let role = try RunningRole(
+                ["recorder"],
+                ["DATABASE_URL": scratch.databaseURL, "AMQP_URL": scratch.brokerURL],
+                logFile: log
+            )
             // Each poison is a line of the log, until it has no room for more.
             let events = CallTopology.callEvents
             try await eventually(
@@ -104,21 +104,21 @@ struct StopTests {
                             try await broker.publish(AMQPMessage(body: [0x7B]), exchange: "", routingKey: events)
                         }
                     }
-                    return Self.waiting(in: log)
+                    return Self.waiting(in: reader)
                 },
                 { $0 >= 3800 }
             )
-            process.terminate()
-            try await eventually("it has ended") { !process.isRunning }
-            #expect(process.terminationReason == .exit && process.terminationStatus == 143)
+            role.send(SIGTERM)
+            try await eventually("it has ended") { !role.isRunning }
+            #expect(role.end == .exit(143))
             await broker.close()
         }
     }
 
     /// Bytes that nobody has read.
-    private static func waiting(in pipe: Pipe) -> Int {
+    private static func waiting(in pipe: Int32) -> Int {
         var count: Int32 = 0
-        _ = ioctl(pipe.fileHandleForReading.fileDescriptor, UInt(FIONREAD), &count)
+        _ = ioctl(pipe, UInt(FIONREAD), &count)
         return Int(count)
     }
 

@@ -77,7 +77,9 @@ struct SystemdTests {
             sed 's#/usr/bin/call-scheduler#/bin/true#' "$unit" >"\(folder)/${unit/@./@1.}"; done && cd '\(folder)' && \
             for unit in *.service; do faults=$(systemd-analyze verify --man=no "./$unit" 2>&1); \
             [[ -z $faults ]] || { echo "$unit: $faults"; exit 1; }; \
-            systemd-analyze security --offline=yes --threshold=20 "./$unit" >/dev/null; done
+            systemd-analyze security --offline=yes --threshold=20 "./$unit" >/dev/null || { echo "$unit is exposed"; exit 1; }; \
+            for line in DynamicUser=yes ProtectSystem=strict CapabilityBoundingSet=; do \
+            grep -qx "$line" "$unit" || { echo "$unit has no line $line"; exit 1; }; done; done
             """
         )
         let count = try FileManager.default.contentsOfDirectory(atPath: folder).count

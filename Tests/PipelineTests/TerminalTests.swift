@@ -15,7 +15,7 @@ struct TerminalTests {
             // `script` gives the command a terminal of its own.
             let program = try Product.folder.appendingPathComponent("call-scheduler").path
             let terminal = try RunningRole(
-                ["-qefc", "'\(program)' status --watch --every 1", "/dev/null"],
+                ["-qefc", "exec '\(program)' status --watch --every 1", "/dev/null"],
                 ["DATABASE_URL": scratch.databaseURL, "AMQP_URL": scratch.brokerURL],
                 program: "/usr/bin/script"
             )
@@ -30,6 +30,11 @@ struct TerminalTests {
                 }
                 #expect(terminal.log.hasPrefix(clear))
                 #expect(!terminal.log.components(separatedBy: clear)[1].contains("newcomer"))
+                let drawn = terminal.log.components(separatedBy: clear).count
+                try await eventually("it goes on") { terminal.log.components(separatedBy: clear).count > drawn }
+                try await Shell.run("pkill -INT -P \(terminal.identifier)")
+                try await eventually("it ends when it is interrupted") { !terminal.isRunning }
+                #expect(terminal.end == .exit(130), "\(terminal.log.suffix(500))")
                 outcome = .success(())
             } catch {
                 print(terminal.log.suffix(2000))

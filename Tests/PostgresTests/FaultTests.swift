@@ -33,10 +33,16 @@ struct FaultTests {
             )
             let count = { try await other.execute(running, [marker]).first?.decode(Int.self, at: 0) ?? 0 }
             try await withClient { client in
-                let task = Task { try await client.execute(PostgresStatement("select pg_sleep(600) /* \(marker) */")) }
+                let lock = Int.random(in: 0..<(1 << 40))
+                let sleep = PostgresStatement("select pg_advisory_lock(\(lock)), pg_sleep(600) /* \(marker) */")
+                let task = Task { try await client.execute(sleep) }
                 try await eventually("it runs") { try await count() == 1 }
+                let take = PostgresStatement("select pg_try_advisory_lock(\(lock))", prepared: false)
+                let isFree = { try await other.execute(take).first?.decode(Bool.self, at: 0) == true }
+                #expect(try await !isFree())
                 await client.close()
                 #expect(await postgresError { _ = try await task.value }?.code == .closed)
+                try await eventually("its lock is free") { try await isFree() }
             }
             try await eventually("it has ended") { try await count() == 0 }
         }

@@ -2,9 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Postgres
 import TestBasics
 import Testing
+
+@testable import Postgres
 
 /// Several places where the server may be.
 @Suite("hosts", .timeLimit(.minutes(20)))
@@ -43,10 +44,11 @@ struct HostTests {
     @Test("an address of a name that does not answer is passed over for the name's next one")
     func blackHoledAddress() async throws {
         let port = try Self.port()
-        let hole = try BlackHole(.silent, address: "::1", port: port)
-        try await withClient(uri: Self.uri("localhost:\(port)")) { client in
+        let hole = try BlackHole(.silent, address: "127.0.0.2", port: port)
+        let uri = try Self.uri("server.example:\(port)")
+        try await withClient({ $0.resolve = { _ in ["127.0.0.2", "127.0.0.1"] } }, uri: uri) { client in
             try await client.execute("select 1")
-            _ = hole.visitors()
+            #expect(hole.visitors() == 1)
             try await client.withConnection { _ in try await client.execute("select 1") }
             #expect(hole.visitors() == 0)
         }

@@ -106,6 +106,7 @@ struct SimulatorTests {
             #expect(try await Self.request(.GET, calls + "/CAnone.json").status == 404)
             let ledger = try await Self.ledger(base)
             #expect(ledger.summary.placed == 0)
+            #expect(!ledger.calls.isEmpty)
             #expect(ledger.calls.allSatisfy { $0.refusal != nil })
         }
     }

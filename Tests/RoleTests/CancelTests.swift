@@ -98,6 +98,35 @@ struct CancelTests {
         }
     }
 
+    @Test("within a second of its wish, whoever wishes no call rings no more", arguments: ["excluded", "paused"])
+    func withinASecond(wish: String) async throws {
+        try await House.run { house in
+            _ = try await Fixtures.runningCampaign(in: house.scratch.store, contacts: 1)
+            _ = try await house.selector().pass()
+            let provider = ScriptedProvider()
+            let clock = DialerTestClock()
+            try await house.withDialer(provider: provider, clock: clock) { _ in
+                try await eventually("it is placed") {
+                    clock.advance(by: .milliseconds(50))
+                    return try await house.count("status = 'placed'", in: "call_attempts") == 1
+                }
+                if wish == "excluded" {
+                    try await house.scratch.store.addExclusions([Fixtures.number(0)], reason: nil, source: "manual")
+                } else {
+                    _ = try await house.scratch.store.pauseAllCampaigns(reason: nil, actor: "test")
+                }
+                // A look that had begun may have seen nothing; the one after it sees it.
+                for _ in 0..<2 {
+                    try await eventually("the three loops that watch, and the one that drains, wait") {
+                        clock.sleepers >= 4
+                    }
+                    clock.advance(by: .milliseconds(500))
+                }
+                try await eventually("it is canceled") { provider.hangUps.count == 1 }
+            }
+        }
+    }
+
     @Test("a call that one dialer has canceled and another adopts is not charged either")
     func adopted() async throws {
         try await House.run { house in

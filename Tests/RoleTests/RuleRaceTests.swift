@@ -61,16 +61,16 @@ struct RuleRaceTests {
         try await House.run { house in
             try await Self.prepare(house.scratch.store)
             let provider = ScriptedProvider()
-            let excludedAt = NIOLockedValueBox<Date?>(nil)
+            let excluded = NIOLockedValueBox<(number: String, at: Date)?>(nil)
             try await house.withRecorder {
                 try await Self.with(house, dialers: 3, provider) {
                     try await Self.with(house, selectors: 3) {
-                        try await Self.live(house, provider, excludedAt, seed: UInt64(seed))
+                        try await Self.live(house, provider, excluded, seed: UInt64(seed))
                     }
                 }
             }
             try await Self.check(house, seed)
-            try await Self.check(provider, house, excludedSince: #require(excludedAt.withLockedValue(\.self)), seed)
+            try await Self.check(provider, house, #require(excluded.withLockedValue(\.self)), seed)
         }
     }
 
@@ -104,7 +104,7 @@ struct RuleRaceTests {
     private static func live(
         _ house: House,
         _ provider: ScriptedProvider,
-        _ excludedAt: NIOLockedValueBox<Date?>,
+        _ excluded: NIOLockedValueBox<(number: String, at: Date)?>,
         seed: UInt64
     ) async throws {
         let random = NIOLockedValueBox(SeededRandom(seed: seed))
@@ -117,10 +117,13 @@ struct RuleRaceTests {
                 if chance == 1 { try await Self.tell(house, .optOut, request.callID) }
                 try await house.report(chance < 7 ? .completed : .busy, request.callID)
             }
-            if placed.count >= 10, excludedAt.withLockedValue({ $0 == nil }) {
-                try await house.scratch.store.addExclusions([try Fixtures.number(3)], reason: nil, source: "manual")
+            if placed.count >= 10, excluded.withLockedValue({ $0 == nil }) {
+                // One that would still be called.
+                let called = Set(placed.map(\.to))
+                let number = try #require(try (0..<Self.shared).map(Fixtures.number).first { !called.contains($0) })
+                try await house.scratch.store.addExclusions([number], reason: nil, source: "manual")
                 let now = try await house.scratch.value("select clock_timestamp()", as: Date.self)
-                excludedAt.withLockedValue { $0 = now }
+                excluded.withLockedValue { $0 = (number.e164, now) }
             }
             let isIdle = placed.count == ended.withLockedValue(\.self)
             ended.withLockedValue { $0 = placed.count }
@@ -164,7 +167,7 @@ struct RuleRaceTests {
     private static func check(
         _ provider: ScriptedProvider,
         _ house: House,
-        excludedSince: Date,
+        _ excluded: (number: String, at: Date),
         _ seed: Int
     ) async throws {
         let calls = Dictionary(grouping: provider.placements, by: \.to)
@@ -177,10 +180,16 @@ struct RuleRaceTests {
         #expect(provider.placements.count == rows, "seed \(seed)")
         let late = try await house.scratch.value(
             "select count(*) from call_attempts where phone_number = $1 and started_at > $2",
-            [try Fixtures.number(3).e164, excludedSince],
+            [excluded.number, excluded.at],
             as: Int.self
         )
         #expect(late == 0, "seed \(seed): an excluded number was called")
+        let left = try await house.scratch.value(
+            "select count(*) from contacts where phone_number = $1 and state = 'excluded'",
+            [excluded.number],
+            as: Int.self
+        )
+        #expect(left > 0, "seed \(seed): nobody would have called the excluded number")
     }
 
     private static func check(_ house: House, _ seed: Int) async throws {

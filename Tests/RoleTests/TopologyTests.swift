@@ -71,7 +71,7 @@ struct TopologyTests {
                         await Rehearsal.isReady("http://127.0.0.1:\(port)/health/ready")
                     }
                 }
-                _ = try await Fixtures.runningCampaign(in: scratch.store, contacts: 80) {
+                _ = try await Fixtures.runningCampaign(in: scratch.store, contacts: 60) {
                     $0.answerURL = rehearsal.url + "/simulator/answer"
                 }
                 try await eventually("calls are made") {
@@ -85,6 +85,9 @@ struct TopologyTests {
                     try await eventually("\(part.kind) \(part.name) is back") {
                         try await Self.shape(scratch) == before
                     }
+                }
+                _ = try await Fixtures.runningCampaign(in: scratch.store, name: "later", contacts: 20, first: 100) {
+                    $0.answerURL = rehearsal.url + "/simulator/answer"
                 }
                 for port in healthPorts {
                     try await eventually("all are ready again") {

@@ -135,20 +135,27 @@ struct WebhookTests {
     }
 
     /// Opens a request whose body is still to come, as descriptor 3 of a shell.
-    private static func withoutBody(_ port: Int) -> String {
-        let head = #"POST /v1/callbacks/scripted HTTP/1.1\r\nHost: x\r\nContent-Length: 36\r\n\r\n"#
+    private static func withoutBody(_ port: Int, _ path: String = "/v1/callbacks/scripted") -> String {
+        let head = #"POST \#(path) HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer t\r\nContent-Length: 36\r\n\r\n"#
         return "exec 3<>/dev/tcp/127.0.0.1/\(port); printf '\(head)' >&3"
     }
 
-    @Test("a body that does not come is given up")
-    func slowBodies() async throws {
+    @Test(
+        "a body that does not come is given up",
+        arguments: ["/v1/callbacks/scripted", "/v1/calls/\(CallID.make().lowercased)/outcome"]
+    )
+    func slowBodies(path: String) async throws {
         try await House.run { house in
             var configuration = WebhookConfiguration()
+            #expect(configuration.bodyTimeout == .seconds(10) && configuration.maximumBodySize == 64 * 1024)
             configuration.bodyTimeout = .seconds(1)
+            configuration.outcomeTokens = ["t"]
             let application = Application(router: Self.server(house, configuration).router())
             try await application.test(.live) { client in
-                let answer = try await Shell.output(Self.withoutBody(try #require(client.port)) + "; head -n 1 <&3")
-                #expect(answer.contains("408"))
+                let answer = try await Shell.output(
+                    Self.withoutBody(try #require(client.port), path) + "; head -n 1 <&3"
+                )
+                #expect(answer.contains("408"), "\(answer)")
             }
         }
     }

@@ -30,6 +30,9 @@ public final class TestClock: Sendable {
     /// When the first of those that sleep would wake; nil when nobody sleeps.
     public var nextWake: ContinuousClock.Instant? { self.state.withLock { $0.sleepers.map(\.until).min() } }
 
+    /// How many sleep.
+    public var sleepers: Int { self.state.withLock(\.sleepers.count) }
+
     /// Moves the time on, never back, and wakes those whose time has come.
     public func advance(to instant: ContinuousClock.Instant) {
         let woken = self.state.withLock { state in

@@ -7,13 +7,9 @@ public import Postgres
 public enum Counters {
     /// Compares them.
     /// - Parameter client: The database.
-    /// - Returns: Where they differ; nil where they agree, or where the schema has none.
+    /// - Returns: Where they differ; nil where they agree.
     /// - Throws: `PostgresError`.
     public static func differences(in client: PostgresClient) async throws -> String? {
-        let exist = try await client.execute(
-            PostgresStatement("select to_regclass('contact_counts') is not null", prepared: false)
-        )
-        guard try exist.first?.decode(Bool.self, at: 0) == true else { return nil }
         let result = try await client.execute(PostgresStatement(Self.compare, prepared: false))
         return try result.first?.decode(String?.self, at: 0)
     }

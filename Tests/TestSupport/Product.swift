@@ -133,6 +133,9 @@ public final class RunningRole: Sendable {
         if self.ownsLogFile { try? FileManager.default.removeItem(at: self.logFile) }
     }
 
+    /// Its process id.
+    public var identifier: pid_t { self.child.identifier }
+
     /// Whether it still runs.
     public var isRunning: Bool { self.end == nil }
 
