@@ -158,6 +158,11 @@ public enum Schemas {
                 name: "operators",
                 sql: Self.text(PackageResources._027_operators_sql)
             ),
+            Migration(
+                number: 28,
+                name: "appointments",
+                sql: Self.text(PackageResources._028_appointments_sql)
+            ),
         ]
     }
 
@@ -175,6 +180,7 @@ public enum Schemas {
     public static var policies: [String: String] {
         [
             "au": Self.text(PackageResources.au_json),
+            "ca": Self.text(PackageResources.ca_json),
             "cautious": Self.text(PackageResources.cautious_json),
             "de": Self.text(PackageResources.de_json),
             "fr": Self.text(PackageResources.fr_json),

@@ -17,6 +17,8 @@ public enum CallOutcome: String, Sendable, Codable, CaseIterable {
     case answeringMachine = "answering_machine"
     /// The called party, or what guards its line, declined the call without a conversation, where the provider says so.
     case rejected
+    /// Somebody was there who wants to be called another time, as the interview reports.
+    case callback
 
     /// The outcome of a call with this final status; nil while the call is not over.
     /// - Parameters:

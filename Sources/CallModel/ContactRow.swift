@@ -13,6 +13,8 @@ public struct ContactColumns: Sendable {
         case timeZone = "time_zone"
         case region
         case cell
+        case appointmentAt = "appointment_at"
+        case appointmentUntil = "appointment_until"
     }
 
     /// The columns that are understood, in their usual order.
@@ -38,6 +40,10 @@ public struct ContactColumns: Sendable {
         public var region: String?
         /// The quota cell.
         public var cell: String?
+        /// When the person wants to be called.
+        public var appointmentAt: AppointmentTime?
+        /// Until when that is meant.
+        public var appointmentUntil: AppointmentTime?
     }
 
     /// Why a header or a row cannot be used.
@@ -77,7 +83,12 @@ public struct ContactColumns: Sendable {
             case .timeZone: row.timeZone = value
             case .region: row.region = try Self.region(value)
             case .cell: row.cell = try Self.cell(value)
+            case .appointmentAt: row.appointmentAt = try Self.time(value, column)
+            case .appointmentUntil: row.appointmentUntil = try Self.time(value, column)
             }
+        }
+        guard row.appointmentUntil == nil || row.appointmentAt != nil else {
+            throw Fault(reason: "appointment_until is there without appointment_at")
         }
         return row
     }
@@ -95,6 +106,13 @@ public struct ContactColumns: Sendable {
             }
         }
         return row.doNotCall && !row.phoneNumber.isEmpty ? row.phoneNumber : nil
+    }
+
+    private static func time(_ text: String, _ column: Column) throws(Fault) -> AppointmentTime {
+        guard let time = AppointmentTime(text) else {
+            throw Fault(reason: "\(column.rawValue) is not a time like 2026-12-03T18:30 or 2026-12-03T18:30+01:00")
+        }
+        return time
     }
 
     private static func email(_ text: String) throws(Fault) -> String {

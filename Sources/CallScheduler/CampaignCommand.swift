@@ -35,7 +35,7 @@ struct CampaignCommand: ParsableCommand {
         @Option(help: "Minutes between the end of an attempt and the next one, 0…525600.") var retryIntervalMinutes = 60
         @Option(
             help: ArgumentHelp(
-                "The same after one outcome: no_answer, busy, failed, answering_machine or rejected. May be repeated.",
+                "After one outcome: no_answer, busy, failed, answering_machine, rejected, callback. May be repeated.",
                 valueName: "OUTCOME=MINUTES"
             )
         )

@@ -98,6 +98,14 @@ struct ContactCheck: Sendable {
         if let region = row.region, candidates == nil {
             throw ContactColumns.Fault(reason: "region '\(region)' is no country that the tz database knows")
         }
+        let isLocal = row.appointmentAt?.isLocal == true || row.appointmentUntil?.isLocal == true
+        if isLocal, zone == nil, candidates?.contains(",") != false {
+            throw ContactColumns.Fault(
+                reason:
+                    "appointment_at is a local time, and the contact's time zone is not known: add an offset such as "
+                    + "+01:00, or the column time_zone"
+            )
+        }
         let contact = CallStore.NewContact(
             externalID: row.externalID,
             phoneNumber: number.phoneNumber,
@@ -108,7 +116,9 @@ struct ContactCheck: Sendable {
             timeZone: zone ?? candidates,
             timeZoneSource: zone != nil ? "file" : candidates != nil ? "number" : nil,
             region: region,
-            cell: row.cell
+            cell: row.cell,
+            appointmentAt: row.appointmentAt,
+            appointmentUntil: row.appointmentUntil
         )
         return (contact, number.isAssigned)
     }

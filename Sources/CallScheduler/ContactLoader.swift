@@ -20,6 +20,8 @@ struct ContactLoader {
         var erased = 0
         var barred = 0
         var withdrawn = 0
+        var appointed = 0
+        var notAppointed = 0
         var unassigned = 0
         /// The first few of those.
         var unassignedLines: [Int] = []
@@ -87,6 +89,8 @@ struct ContactLoader {
             erased: progress.erased,
             barred: progress.barred,
             withdrawn: progress.withdrawn,
+            appointed: progress.appointed,
+            notAppointed: progress.notAppointed,
             unassigned: progress.unassigned,
             unassignedLines: self.unassignedLines,
             rejected: progress.rejected,

@@ -10,9 +10,10 @@ import PhoneNumbers
 struct ContactsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "contacts",
-        abstract: "Load contacts and look at them, ask why one is called or is not, record consent, forget a person.",
+        abstract: "Load contacts and look at them, ask why one is called or is not, make appointments, record consent, "
+            + "forget a person.",
         subcommands: [
-            Import.self, List.self, Imports.self, UndoImport.self, Why.self, Consent.self, Erase.self,
+            Import.self, List.self, Imports.self, UndoImport.self, Why.self, Appoint.self, Consent.self, Erase.self,
         ]
     )
 
@@ -21,7 +22,7 @@ struct ContactsCommand: ParsableCommand {
             abstract: "Load contacts from a CSV file. Loading a file again adds nobody.",
             discussion: """
                 The first line names the columns: phone_number, and any of external_contact_id, email, language, \
-                has_prior_consent, do_not_call, time_zone, region, cell. Rows that cannot be used are written to the \
+                has_prior_consent, do_not_call, time_zone, region, cell, appointment_at, appointment_until. Rows that cannot be used are written to the \
                 rejects file with line number and reason; the others are loaded. Of contacts that are there, the \
                 stricter word counts: do_not_call takes them out, has_prior_consent=false withdraws their consent. An \
                 import that was interrupted goes on where it was when the same command is run again.
@@ -115,6 +116,12 @@ struct ContactsCommand: ParsableCommand {
             }
             if summary.erased > 0 {
                 Console.line("erased    \(summary.erased)  (persons who asked to be forgotten: left out)")
+            }
+            if summary.appointed + summary.notAppointed > 0 {
+                Console.line(
+                    "appointed \(summary.appointed)  (and \(summary.notAppointed) that are past, or of contacts that are "
+                        + "called no more)"
+                )
             }
             if summary.unassigned > 0 {
                 let lines = summary.unassignedLines.map(String.init).joined(separator: ", ")

@@ -22,8 +22,12 @@ extension CampaignCommand {
         func run() async throws {
             let faults = self.assumptions.faults()
             guard faults.isEmpty else { throw UsageFault(faults.joined(separator: "\n")) }
-            let (campaign, facts) = try await self.common.withStore {
-                (try await $0.campaign(named: self.name), try await $0.forecastFacts(campaign: self.name))
+            let (campaign, facts, appointments) = try await self.common.withStore { store in
+                let campaign = try await store.campaign(named: self.name)
+                return (
+                    campaign, try await store.forecastFacts(campaign: self.name),
+                    try await store.appointments(campaign: campaign.id)
+                )
             }
             guard facts.unknownZones.isEmpty else {
                 throw CheckFailed(
@@ -53,6 +57,12 @@ extension CampaignCommand {
                 try Console.json(view)
             } else {
                 view.print(forecast, basis.plan)
+                if appointments.open > 0 {
+                    let next = appointments.next?.formatted(.iso8601) ?? "–"
+                    Console.line(
+                        "\(appointments.open) appointment(s) to come, the next at \(next): called before all others"
+                    )
+                }
             }
         }
     }
@@ -70,7 +80,7 @@ struct ForecastOptions: ParsableArguments {
     @Option(help: "Calls placed per clock hour at most; no limit unless given.") var callsPerHour: Int?
     @Option(
         help: ArgumentHelp(
-            "Shares of the outcomes completed, refused, no_answer, busy, failed and answering_machine, which sum to 1. "
+            "Shares of the outcomes completed, refused, no_answer, busy, failed, answering_machine, …, which sum to 1. "
                 + "Unless given they are learned from the attempts so far.",
             valueName: "OUTCOME=SHARE,…"
         )

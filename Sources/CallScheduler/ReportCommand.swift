@@ -29,7 +29,8 @@ struct ReportCommand: AsyncParsableCommand {
                     ReportView(
                         campaign,
                         try await store.report(campaign: campaign.id),
-                        try await store.dispositions(campaign: campaign.id)
+                        try await store.dispositions(campaign: campaign.id),
+                        try await store.appointments(campaign: campaign.id)
                     )
                 )
             }
@@ -64,6 +65,14 @@ struct ReportView: Encodable, Sendable {
         let byOutcome: [String: Int]
     }
 
+    /// How appointments stand.
+    struct Appointments: Encodable, Sendable {
+        let open: Int
+        let kept: Int
+        let unanswered: Int
+        let missed: Int
+    }
+
     let campaign: String
     let status: String
     let contacts: Contacts
@@ -72,11 +81,14 @@ struct ReportView: Encodable, Sendable {
     let completionRate: Double?
     /// Nil where only the overview is wanted.
     let dispositions: DispositionsView?
+    /// The same.
+    let appointments: Appointments?
 
     init(
         _ campaign: CallStore.Campaign,
         _ report: CallStore.CampaignReport,
-        _ dispositions: CallStore.CampaignDispositions? = nil
+        _ dispositions: CallStore.CampaignDispositions? = nil,
+        _ appointments: CallStore.AppointmentCounts? = nil
     ) {
         self.campaign = campaign.settings.name
         self.status = campaign.status.rawValue
@@ -96,6 +108,9 @@ struct ReportView: Encodable, Sendable {
         self.reachRate = report.reachRate
         self.completionRate = report.completionRate
         self.dispositions = dispositions.map(DispositionsView.init)
+        self.appointments = appointments.map {
+            Appointments(open: $0.open, kept: $0.kept, unanswered: $0.unanswered, missed: $0.missed)
+        }
     }
 
     func print() {
@@ -121,6 +136,12 @@ struct ReportView: Encodable, Sendable {
             "reach rate       \(Console.percent(self.reachRate))  (contacts reached / contacts that may be called)"
         )
         Console.line("completion rate  \(Console.percent(self.completionRate))")
+        if let counts = self.appointments, counts.open + counts.kept + counts.unanswered + counts.missed > 0 {
+            Console.line(
+                "appointments     \(counts.open) to come, \(counts.kept) kept, \(counts.unanswered) without an answer, "
+                    + "\(counts.missed) missed"
+            )
+        }
         self.dispositions?.print()
     }
 }

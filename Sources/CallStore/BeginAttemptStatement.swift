@@ -88,7 +88,7 @@ extension CallStore {
                 select p.closes_at, p.country_rests_until,
                     case when k.day_parts <> '[]' and p.closes_at > now() then day_part_at(
                         k.day_parts, p.zones, now()) end as day_part,
-                    case when k.day_parts <> '[]' then day_part_turn(
+                    case when k.day_parts <> '[]' and not \(CallStore.hasAppointmentNow("c.id")) then day_part_turn(
                         k.day_parts, c.day_part_attempts, k.calling_week, p.blocked, p.zones, now(),
                         coalesce(k.ends_at, 'infinity')) end as turn
                 from place p

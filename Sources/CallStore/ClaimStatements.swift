@@ -74,8 +74,21 @@ extension CallStore {
                 on s.campaign_id = $1 and s.region = p.region and s.time_zone = p.time_zone
             left join cells on cells.cell = s.cell
             where cells.calls is null or cells.calls > 0)
+        -- Who has an appointment now goes first, whatever its day part.
+        , appointed as materialized (
+            select c.id, c.phone_number, c.has_prior_consent, c.day_part_attempts, c.next_attempt_at, s.id as stratum_id
+            from (
+                select o.contact_id from appointments o
+                where o.campaign_id = $1 and o.done_at is null and o.try_at <= now()
+                order by o.try_at
+                limit $4) a
+            join contacts c on c.id = a.contact_id
+            join strata s on s.id = c.stratum_id
+            where c.state in ('pending', 'not_reached') and c.next_attempt_at <= now())
         , due as materialized (
-            (select p.id, p.phone_number, p.has_prior_consent, p.day_part_attempts, p.next_attempt_at, s.id as stratum_id
+            select a.*, true as is_appointed from appointed a
+            union all
+            (select p.id, p.phone_number, p.has_prior_consent, p.day_part_attempts, p.next_attempt_at, s.id, false
             from strata s
             cross join lateral (\(CallStore.dueContacts)) p
             where not exists (select from cells)
@@ -83,7 +96,7 @@ extension CallStore {
             limit $4)
             union all
             -- Contacts beyond their cell's room come after all others, however overdue: they would take the others' places.
-            (select p.id, p.phone_number, p.has_prior_consent, p.day_part_attempts, p.next_attempt_at, p.stratum_id
+            (select p.id, p.phone_number, p.has_prior_consent, p.day_part_attempts, p.next_attempt_at, p.stratum_id, false
             from (
                 select o.*, s.id as stratum_id, s.cell_room,
                     row_number() over (partition by s.cell order by o.next_attempt_at) as place
@@ -93,17 +106,18 @@ extension CallStore {
             order by p.place > coalesce(p.cell_room, p.place), p.next_attempt_at
             limit $4))
         , candidates as materialized (
-            select d.id, d.next_attempt_at, s.cell, s.cell_room,
+            select d.id, d.next_attempt_at, d.is_appointed, s.cell, s.cell_room,
                 \(CallStore.excludedUntil("d.phone_number", "k.id")) as excluded_until,
                 k.requires_consent and not d.has_prior_consent as lacks_consent,
                 greatest(
                     case when k.number_limits <> '[]' then number_rests_until(d.phone_number, k.number_limits) end,
-                    case when k.day_parts <> '[]' then day_part_turn(
+                    case when k.day_parts <> '[]' and not d.is_appointed then day_part_turn(
                         k.day_parts, d.day_part_attempts, k.calling_week, s.blocked, s.zones, now(), k.ends_at) end)
                     as rests_until
             from campaign k
             cross join due d
-            join strata s on s.id = d.stratum_id)
+            join strata s on s.id = d.stratum_id
+            where d.is_appointed or d.id <> all (array(select id from appointed)))
         -- An exclusion that came between an import and its check: keep it off the head of the index.
         , excluded as (
             update contacts c
@@ -134,12 +148,13 @@ extension CallStore {
         , chosen as materialized (
             select r.id
             from (
-                select p.id, p.next_attempt_at, p.cell_room,
-                    row_number() over (partition by p.cell order by p.next_attempt_at, p.id) as place
+                select p.id, p.next_attempt_at, p.is_appointed, p.cell_room,
+                    row_number() over (
+                        partition by p.cell order by p.is_appointed desc, p.next_attempt_at, p.id) as place
                 from candidates p
                 where p.excluded_until is null and not p.lacks_consent and p.rests_until is null) r
             where r.place <= coalesce(r.cell_room, r.place)
-            order by r.next_attempt_at
+            order by r.is_appointed desc, r.next_attempt_at
             limit (select calls from room))
         , free as materialized (
             select c.id

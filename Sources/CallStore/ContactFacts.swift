@@ -158,7 +158,7 @@ struct ContactFacts {
                 rule: "due",
                 passed: try self.value(Bool?.self, "is_due") ?? false || callID != nil,
                 detail: (dueAt.map { "due at \(Self.time($0))" } ?? (callID == nil ? "never" : "it was due"))
-                    + (callID == nil ? try self.refusalWords() : "")
+                    + (callID == nil ? try self.appointmentWords() + self.refusalWords() : "")
             ),
             try self.countryRule(isClaimed: callID != nil),
             try self.windowRule(),
@@ -180,6 +180,16 @@ struct ContactFacts {
     /// Why the last attempt came to nothing, if nothing was placed.
     private func refusalWords() throws -> String {
         try self.value(String?.self, "refused_with").map { "; the last attempt was not placed: \($0)" } ?? ""
+    }
+
+    /// A wish, and no condition: it goes before the pause and the day part, and never before the window.
+    private func appointmentWords() throws -> String {
+        guard let start = try self.value(Date?.self, "appointed_at"),
+            let end = try self.value(Date?.self, "appointed_until")
+        else { return "" }
+        let tries = try self.value(Int?.self, "appointment_tries") ?? 0
+        return "; by appointment, \(Self.time(start)) to \(Self.time(end)), before all others"
+            + (tries > 0 ? ", now once more" : "")
     }
 
     private func countryRule(isClaimed: Bool) throws -> Rule {

@@ -28,6 +28,10 @@ extension CallStore {
         public var region: String?
         /// The quota cell.
         public var cell: String?
+        /// When the person wants to be called.
+        public var appointmentAt: AppointmentTime?
+        /// Until when that is meant.
+        public var appointmentUntil: AppointmentTime?
 
         /// Creates a contact.
         public init(
@@ -40,7 +44,9 @@ extension CallStore {
             timeZone: String?,
             timeZoneSource: String? = nil,
             region: String? = nil,
-            cell: String? = nil
+            cell: String? = nil,
+            appointmentAt: AppointmentTime? = nil,
+            appointmentUntil: AppointmentTime? = nil
         ) {
             self.externalID = externalID
             self.phoneNumber = phoneNumber
@@ -52,6 +58,8 @@ extension CallStore {
             self.timeZoneSource = timeZoneSource
             self.region = region
             self.cell = cell
+            self.appointmentAt = appointmentAt
+            self.appointmentUntil = appointmentUntil
         }
     }
 
@@ -65,6 +73,10 @@ extension CallStore {
         public var barred = 0
         /// Contacts whose consent these rows have withdrawn, or that have none because it was withdrawn before.
         public var withdrawn = 0
+        /// Appointments that were made.
+        public var appointed = 0
+        /// Appointments that could not be: past, or of contacts that are called no more.
+        public var notAppointed = 0
 
         /// Creates a count.
         public init(added: Int = 0, excluded: Int = 0, barred: Int = 0, withdrawn: Int = 0) {
@@ -95,7 +107,7 @@ extension CallStore {
             try await Self.copy(staged, connection)
             var suppressed = SuppressedNumbers(key: key, digests: [])
             try await Self.dropSuppressed(staged, &suppressed, connection)
-            let count = try await Self.insertStaged(campaign, of: staged.count, by: nil, connection)
+            let count = try await Self.insertStaged(campaign, staged, of: staged.count, by: nil, connection)
             try await connection.execute(Self.dropStaging)
             return count
         }
@@ -111,6 +123,7 @@ extension CallStore {
     /// - Throws: `PostgresError`.
     static func insertStaged(
         _ campaign: UUID,
+        _ contacts: StagedContacts,
         of rows: Int,
         by importID: UUID?,
         _ connection: PostgresConnection
@@ -123,11 +136,17 @@ extension CallStore {
             excluded: try row?.decode(Int.self, at: 1) ?? 0,
             withdrawn: try row?.decode(Int.self, at: 2) ?? 0
         )
-        guard count.added < rows else { return count }
-        // A statement of its own: it sees the rows for which the insertion has waited.
-        let stricter = try await connection.execute(Self.makeStricter, [campaign]).first
-        count.barred = try stricter?.decode(Int.self, at: 0) ?? 0
-        count.withdrawn += try stricter?.decode(Int.self, at: 1) ?? 0
+        if count.added < rows {
+            // A statement of its own: it sees the rows for which the insertion has waited.
+            let stricter = try await connection.execute(Self.makeStricter, [campaign]).first
+            count.barred = try stricter?.decode(Int.self, at: 0) ?? 0
+            count.withdrawn += try stricter?.decode(Int.self, at: 1) ?? 0
+        }
+        if contacts.haveAppointments {
+            let made = try await connection.execute(Self.appointStaged, [campaign]).first
+            count.appointed = try made?.decode(Int.self, at: 0) ?? 0
+            count.notAppointed = try made?.decode(Int.self, at: 1) ?? 0
+        }
         return count
     }
 
@@ -135,7 +154,8 @@ extension CallStore {
         """
         create temporary table import_rows (
             id uuid, external_contact_id text, phone_number text, email text, preferred_language text,
-            has_prior_consent boolean, do_not_call boolean, time_zone text, time_zone_source text, region text, cell text
+            has_prior_consent boolean, do_not_call boolean, time_zone text, time_zone_source text, region text, cell text,
+            appointment_at text, appointment_until text
         ) on commit drop
         """,
         prepared: false
@@ -143,7 +163,7 @@ extension CallStore {
 
     private static let copyStaging = """
         copy import_rows (id, external_contact_id, phone_number, email, preferred_language, has_prior_consent, do_not_call,
-            time_zone, time_zone_source, region, cell) from stdin
+            time_zone, time_zone_source, region, cell, appointment_at, appointment_until) from stdin
         """
 
     static let dropStaging = PostgresStatement("drop table import_rows", prepared: false)

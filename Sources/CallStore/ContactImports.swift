@@ -32,6 +32,10 @@ extension CallStore {
         public var barred = 0
         /// Contacts that have no consent, though the campaign or the file says so: it was withdrawn by the file, or before.
         public var withdrawn = 0
+        /// Appointments that this run has made.
+        public var appointed = 0
+        /// Appointments that it could not make: past, or of contacts that are called no more.
+        public var notAppointed = 0
         /// Rows whose time zone is in the file.
         public var zonesFromFile = 0
         /// Rows whose time zones follow from the number, or from the region in the file.
@@ -123,7 +127,15 @@ extension CallStore {
                 next.zonesFromNumber -= left.count { $0 == "number" }
                 next.zonesFromCampaign -= left.count { $0 == nil }
                 let rows = contacts.count - left.count
-                let count = try await Self.insertStaged(current.campaign, of: rows, by: current.id, connection)
+                let count = try await Self.insertStaged(
+                    current.campaign,
+                    contacts,
+                    of: rows,
+                    by: current.id,
+                    connection
+                )
+                next.appointed += count.appointed
+                next.notAppointed += count.notAppointed
                 next.added += count.added
                 next.excluded += count.excluded
                 next.barred += count.barred

@@ -110,6 +110,7 @@ extension CallStore {
             erasure.contacts = ids.count
             erasure.attempts = try await connection.execute(Self.eraseAttempts, [texts]).affectedRows
             try await connection.execute(Self.eraseEvents, [ids])
+            try await connection.execute(Self.eraseAppointments, [ids])
             erasure.consents = try await connection.execute(Self.eraseConsents, [texts]).affectedRows
             erasure.exclusions =
                 try await connection.execute(Self.eraseExclusions, [texts]).affectedRows - excluded.added

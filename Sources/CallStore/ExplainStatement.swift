@@ -17,6 +17,7 @@ extension CallStore {
                 c.has_prior_consent, c.excluded_reason, c.attempts_count, c.next_attempt_at, c.call_id, c.prior_state,
                 c.phone_number, c.day_part_attempts, coalesce(c.time_zone, k.time_zone) as zones, s.region, s.cell,
                 c.last_outcome, k.outcome_maximums, s.time_zone_source, number_rests_until(c.phone_number, k.number_limits) as rests_until,
+                ap.appointed_at, ap.appointed_until, ap.tries as appointment_tries, ap.try_at as appointment_try_at,
                 y.rests_until as country_rests_until, y.error_code as country_error_code, u.error_code as refused_with
             from campaigns k
             left join trunks t on t.name = k.trunk
@@ -25,6 +26,7 @@ extension CallStore {
                 where c.campaign_id = k.id and ($1::text is null or c.phone_number = $1)
                     and ($2::uuid is null or c.id = $2)) c
             join campaign_strata s on s.id = c.stratum_id
+            left join appointments ap on ap.contact_id = c.id and ap.done_at is null
             left join country_rests y on y.trunk = k.trunk and y.region = s.region and y.rests_until > now()
             left join lateral (
                 select case when not a.counted then a.error_code end as error_code
@@ -50,8 +52,10 @@ extension CallStore {
                 l.id is not null as is_listed, coalesce(l.is_of_campaign, false) as is_list_of_campaign,
                 greatest(now(), h.next_attempt_at, h.rests_until, l.expires_at, h.country_rests_until,
                     case when h.status = 'scheduled' then h.starts_at end) as earliest,
-                day_part_turn(h.day_parts, h.day_part_attempts, h.week, h.blocked, h.zones, now(),
-                    coalesce(h.ends_at, 'infinity')) as turn
+                case when coalesce(h.appointment_try_at > now(), true) then
+                    day_part_turn(h.day_parts, h.day_part_attempts, h.week, h.blocked, h.zones, now(),
+                        coalesce(h.ends_at, 'infinity'))
+                end as turn
             from hit h
             left join lateral (
                 select * from listed l where l.id = h.id order by l.expires_at desc nulls first limit 1) l on true)
@@ -73,6 +77,7 @@ extension CallStore {
             o.call_id as other_call_id, h.rests_until, h.number_limits::text as number_limits,
             h.day_parts::text as day_parts, h.day_part_attempts, nullif(h.turn, 'infinity') as turn, h.last_outcome,
             h.country_rests_until, h.country_error_code, h.refused_with,
+            h.appointed_at, h.appointed_until, h.appointment_tries::bigint as appointment_tries, h.appointment_try_at,
             (select array_agg(m.outcome || ' ' || e.attempts || ' of ' || m.attempts order by m.outcome)
              from jsonb_each_text(h.outcome_maximums) as m (outcome, attempts)
              cross join lateral (
@@ -84,8 +89,9 @@ extension CallStore {
             case when h.closes_at is distinct from '-infinity' then (
              select n.at
              from (
-                 select greatest(w.at, day_part_turn(h.day_parts, h.day_part_attempts, h.week, h.blocked, h.zones, w.at,
-                    coalesce(h.ends_at, 'infinity'))) as at
+                 select greatest(w.at, case when h.appointed_at is null then
+                    day_part_turn(h.day_parts, h.day_part_attempts, h.week, h.blocked, h.zones, w.at,
+                        coalesce(h.ends_at, 'infinity')) end) as at
                  from (select call_window_opens_at(h.week, h.blocked, h.zones, h.earliest) as at) w) n
              where (h.ends_at is null or n.at < h.ends_at) and n.at < 'infinity')
             end as next_possible

@@ -17,7 +17,8 @@ extension CallStore {
         ///
         /// Times are ISO 8601 in UTC, truths are `true` and `false`, and what is not known is empty. `disposition` is the
         /// code of a ``Disposition``; on an attempt it is empty while the call lasts and when it was not charged. A
-        /// contact's `disposition_is_final` is true when nothing more will come of it.
+        /// contact's `disposition_is_final` is true when nothing more will come of it. `appointment` is `open`, `kept`, `missed`
+        /// when no call was made in time, or `unanswered`.
         public var columns: [String] {
             switch self {
             case .contacts:
@@ -25,6 +26,7 @@ extension CallStore {
                     "contact_id", "external_contact_id", "phone_number", "preferred_language", "time_zone",
                     "has_prior_consent", "do_not_call", "state", "attempts", "last_attempt_at", "last_outcome",
                     "next_attempt_at", "disposition", "disposition_is_final", "created_at",
+                    "appointment_at", "appointment_until", "appointment",
                 ]
             case .attempts:
                 [
@@ -89,9 +91,11 @@ extension CallStore {
             "c.attempts_count::text", CallStore.time("c.last_attempt_at"), "c.last_outcome",
             CallStore.time("c.next_attempt_at"), "(\(CallStore.dispositionOfContact))::text",
             "\(CallStore.contactIsFinal)::text", CallStore.time("c.created_at"),
+            CallStore.time("p.appointed_at"), CallStore.time("p.appointed_until"), CallStore.stateOfAppointment("p"),
         ]))
         from contacts c
         join campaigns k on k.id = c.campaign_id
+        left join appointments p on p.contact_id = c.id
         where c.campaign_id = $1 and c.phone_number > $2
         order by c.phone_number
         limit $3

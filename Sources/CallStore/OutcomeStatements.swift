@@ -28,7 +28,12 @@ extension CallStore {
         , ended as materialized (
             select p.*,
                 \(CallStore.pauseEnd("p", "k")) as pause_ends_at,
-                p.counted::int - p.was_counted::int as charge
+                p.counted::int - p.was_counted::int as charge,
+                -- The provider's "completed" was no interview: it is called again, unless there was one besides.
+                p.outcome = 'callback' and p.old_outcome = 'completed' and not exists (
+                    select from call_attempts o
+                    where o.phone_number = p.phone_number and o.contact_id = p.contact_id and o.outcome = 'completed'
+                        and o.call_id <> p.call_id) as reopens
             from applied p
             join campaigns k on k.id = p.campaign_id
             where p.ended_at is not null and (p.outcome is distinct from p.old_outcome or p.counted <> p.was_counted))
@@ -49,7 +54,8 @@ extension CallStore {
         , moved as (
             update contacts c
             set state = case
-                    when c.state in ('refused', 'excluded') or c.state = 'completed' and e.outcome <> 'refused'
+                    when c.state in ('refused', 'excluded') 
+                        or c.state = 'completed' and e.outcome <> 'refused' and not e.reopens
                         then c.state
                     when e.outcome in ('completed', 'refused') then e.outcome
                     when c.state = 'in_progress' and c.call_id <> all (e.call_ids) then c.state
@@ -57,13 +63,15 @@ extension CallStore {
                     else 'not_reached'
                 end,
                 next_attempt_at = case
-                    when c.state in ('completed', 'refused', 'excluded') or e.outcome in ('completed', 'refused')
+                    when c.state in ('refused', 'excluded') or c.state = 'completed' and not e.reopens
+                        or e.outcome in ('completed', 'refused')
                         -- Nobody can call who was erased during the call.
                         or c.phone_number is null
                         then null
                     when c.state = 'in_progress' and c.call_id <> all (e.call_ids) then c.next_attempt_at
                     -- Given back. Whose phone has rung gets a minute of peace.
                     when e.charge < 0 then now() + case when e.ringing_at is null then '0' else interval '1 minute' end
+                    when e.reopens and c.attempts_count < k.max_attempts then e.pause_ends_at
                     when c.call_id is null
                         then case when c.attempts_count + e.charges < k.max_attempts then c.next_attempt_at end
                     when e.is_permanent or c.attempts_count >= k.max_attempts
@@ -110,7 +118,7 @@ extension CallStore {
             where c.id = e.contact_id and k.id = c.campaign_id and s.id = c.stratum_id
                 and (c.call_id = any (e.call_ids) or e.is_charged_anew
                     or e.outcome in ('completed', 'refused') and c.state in ('pending', 'not_reached', 'in_progress')
-                    or e.outcome = 'refused' and c.state = 'completed')
+                    or (e.outcome = 'refused' or e.reopens) and c.state = 'completed')
             returning c.id, c.campaign_id, c.external_contact_id, c.attempts_count + e.charges as attempts_count, c.state,
                 c.next_attempt_at, e.call_id, e.ended_at)
         , announced as (
@@ -179,7 +187,7 @@ extension CallStore {
                 outcome = case
                     when m.rank < 5 then a.outcome
                     -- The word of whoever conducted the interview wins.
-                    when a.survey_outcome = 'completed' then 'completed'
+                    when a.survey_outcome in ('completed', 'callback') then a.survey_outcome
                     when a.survey_outcome in ('refused', 'opt_out') or a.outcome = 'refused' then 'refused'
                     when m.rank = 10 and m.answered_by in ('machine', 'fax') then 'answering_machine'
                     when m.rank = 10 then 'completed'

@@ -14,6 +14,8 @@ extension CallStore {
         public private(set) var count = 0
         /// Their numbers.
         private(set) var numbers: [PhoneNumber] = []
+        /// Whether one of them wants to be called at a time.
+        private(set) var haveAppointments = false
         private var ids = TimeOrderedIDs()
 
         /// - Parameter contacts: The contacts.
@@ -36,7 +38,10 @@ extension CallStore {
             self.field(contact.timeZone)
             self.field(contact.timeZoneSource)
             self.field(contact.region)
-            self.field(contact.cell, end: UInt8(ascii: "\n"))
+            self.field(contact.cell)
+            self.field(contact.appointmentAt?.text)
+            self.field(contact.appointmentUntil?.text, end: UInt8(ascii: "\n"))
+            if contact.appointmentAt != nil { self.haveAppointments = true }
         }
 
         /// Adds others behind.
@@ -45,6 +50,7 @@ extension CallStore {
             self.bytes += others.bytes
             self.count += others.count
             self.numbers += others.numbers
+            self.haveAppointments = self.haveAppointments || others.haveAppointments
         }
 
         private mutating func field(_ value: String?, end: UInt8 = UInt8(ascii: "\t")) {

@@ -33,6 +33,13 @@ extension CallStore {
             if let lockTimeout {
                 try await connection.execute(Self.limitLocks, [Self.milliseconds(lockTimeout)])
             }
+            let callbacks = reports.filter { $0.outcome == .callback && $0.callbackAt != nil }
+            if !callbacks.isEmpty {
+                try await connection.execute(
+                    Self.appointByCalls,
+                    [callbacks.map(\.callID), callbacks.map(\.callbackAt), callbacks.map(\.callbackUntil)]
+                )
+            }
             let result = try await connection.execute(
                 Self.recordSurveyOutcomes,
                 [reports.map(\.callID), reports.map(\.outcome.rawValue)]
@@ -69,9 +76,9 @@ extension CallStore {
         , merged as materialized (
             select b.id, b.outcome as old_outcome, b.counted as was_counted,
                 -- The strongest of the two, so that the order does not matter.
-                (array['completed', 'refused', 'opt_out'])[greatest(
-                    array_position(array['completed', 'refused', 'opt_out'], b.survey_outcome),
-                    array_position(array['completed', 'refused', 'opt_out'], r.outcome))] as survey_outcome,
+                (array['callback', 'completed', 'refused', 'opt_out'])[greatest(
+                    array_position(array['callback', 'completed', 'refused', 'opt_out'], b.survey_outcome),
+                    array_position(array['callback', 'completed', 'refused', 'opt_out'], r.outcome))] as survey_outcome,
                 b.survey_outcome is distinct from r.outcome as is_stronger
             from before b
             join report r on r.call_id = b.call_id)
@@ -80,7 +87,7 @@ extension CallStore {
             set survey_outcome = m.survey_outcome, survey_reported_at = coalesce(a.survey_reported_at, now()),
                 outcome = case
                     when a.ended_at is null then null
-                    when m.survey_outcome = 'completed' then 'completed'
+                    when m.survey_outcome in ('completed', 'callback') then m.survey_outcome
                     else 'refused'
                 end
             from merged m

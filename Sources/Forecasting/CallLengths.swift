@@ -48,6 +48,7 @@ public struct CallLengths: Sendable, Equatable {
             .answeringMachine: Length(ring: ring, talk: talk(20)),
             .completed: Length(ring: ring, talk: talk(300)),
             .refused: Length(ring: ring, talk: talk(45)),
+            .callback: Length(ring: ring, talk: talk(45)),
         ])
     }
 

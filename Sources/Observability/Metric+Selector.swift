@@ -61,6 +61,13 @@ extension Metric {
             worry: "it rises: too few dialers for the queue's depth, or none"
         ),
         Metric(
+            "selector_appointments_missed_total",
+            .counter,
+            "selector",
+            "Appointments that passed without a call.",
+            worry: "it rises: the window was closed, the campaign stood still, or no line was free; ask `contacts why`"
+        ),
+        Metric(
             "selector_orphans_renewed_total",
             .counter,
             "selector",

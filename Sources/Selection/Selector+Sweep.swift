@@ -33,6 +33,11 @@ extension Selector {
             )
         }
         try await self.store.sweepRoles()
+        let missed = try await self.store.noteMissedAppointments()
+        self.metrics.appointmentsMissed.increment(by: missed)
+        if missed > 0 {
+            self.logger.warning("Appointments passed without a call", metadata: .keys([.count: missed]))
+        }
         let orphans = try await self.store.trunksWithOrphans()
         let trunks = Set(orphans.map(\.trunk))
         self.unwatchedTrunks.withLockedValue { $0.formIntersection(trunks) }

@@ -19,11 +19,15 @@ private struct SurveyOutcomeBody: Decodable {
     /// Repeated with a repeated request, if the client wants to; the outcome is idempotent either way.
     let eventID: UUID?
     let occurredAt: Date?
+    let callbackAt: Date?
+    let callbackUntil: Date?
 
     enum CodingKeys: String, CodingKey {
         case outcome
         case eventID = "event_id"
         case occurredAt = "occurred_at"
+        case callbackAt = "callback_at"
+        case callbackUntil = "callback_until"
     }
 }
 
@@ -53,11 +57,16 @@ extension WebhookServer {
             let words = SurveyOutcomeReport.Outcome.allCases.map(\.rawValue).joined(separator: ", ")
             return self.refuse(.badRequest, result: .malformed, "\(error.reason); outcome is one of \(words)")
         }
+        guard content.outcome == .callback || content.callbackAt == nil && content.callbackUntil == nil else {
+            return self.refuse(.badRequest, result: "malformed", "callback_at is for the outcome callback only")
+        }
         let report = SurveyOutcomeReport(
             eventID: content.eventID ?? CallID.make(),
             callID: callID,
             outcome: content.outcome,
-            occurredAt: content.occurredAt ?? Date()
+            occurredAt: content.occurredAt ?? Date(),
+            callbackAt: content.callbackAt,
+            callbackUntil: content.callbackUntil
         )
         var logger = self.logger
         logger[.callID] = callID.lowercased

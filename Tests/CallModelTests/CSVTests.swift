@@ -133,7 +133,10 @@ struct CSVTests {
     func rows() throws {
         let columns = try ContactColumns(header: ContactColumns.names)
         let full = try columns.row(
-            ["7", "+14155550101", "a@b.c", "de", "yes", "0", "Europe/Berlin", "us", "Männer 18-29/Nord"]
+            [
+                "7", "+14155550101", "a@b.c", "de", "yes", "0", "Europe/Berlin", "us", "Männer 18-29/Nord",
+                "2026-12-03 18:30", "2026-12-03T18:45+01:00",
+            ]
         )
         #expect(full.externalID == "7")
         #expect(full.hasPriorConsent == true)
@@ -141,12 +144,16 @@ struct CSVTests {
         #expect(full.timeZone == "Europe/Berlin")
         #expect(full.region == "US")
         #expect(full.cell == "Männer 18-29/Nord")
+        #expect(full.appointmentAt?.text == "2026-12-03T18:30:00" && full.appointmentAt?.isLocal == true)
+        #expect(full.appointmentUntil?.text == "2026-12-03T18:45:00+01:00" && full.appointmentUntil?.isLocal == false)
         let bare = try columns.row(["", "\u{A0}+14155550101 ", "", "", "", "", "", "", ""])
         #expect(bare.phoneNumber == "+14155550101")
         #expect(bare.externalID == nil)
         #expect(bare.timeZone == nil)
         for (fields, reason) in [
-            (["", "x", "", "", "", "", "", "", "", "more"], "fields"),
+            (["", "x", "", "", "", "", "", "", "", "", "", "more"], "fields"),
+            (["", "x", "", "", "", "", "", "", "", "2026-02-30T10:00"], "appointment_at"),
+            (["", "x", "", "", "", "", "", "", "", "", "2026-02-20T10:00"], "without appointment_at"),
             (["", "x", "nobody", "", "", "", "", "", ""], "email"),
             (["", "x", "", "", "maybe", "", "", "", ""], "has_prior_consent"),
             (["", "x", "", "", "", "\0", "", "", ""], "do_not_call"),

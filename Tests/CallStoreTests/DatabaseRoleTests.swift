@@ -219,6 +219,7 @@ struct DatabaseRoleTests {
         try await store.mergeCounts()
         try await Self.tell(store, .selector)
         try await store.sweepRoles()
+        _ = try await store.noteMissedAppointments()
         _ = try await store.trunksWithOrphans()
         _ = try await store.orphanedAttempts(trunk: "default", limit: 9)
         _ = try await store.completeExhausted()
@@ -300,8 +301,8 @@ struct DatabaseRoleTests {
     private static func hear(_ roles: Roles) async throws {
         let store = try roles.store("webhooks")
         let owner = roles.scratch.store
-        let campaign = try await roles.campaign(contacts: 3)
-        let requests = try await owner.claim(campaign: campaign, limit: 3, leaseDuration: .seconds(60)).requests
+        let campaign = try await roles.campaign(contacts: 4)
+        let requests = try await owner.claim(campaign: campaign, limit: 4, leaseDuration: .seconds(60)).requests
         _ = try await owner.beginAttempts(
             roles.wishes(requests),
             dialerID: "d1",
@@ -310,9 +311,10 @@ struct DatabaseRoleTests {
         )
         let end = CallEvent(callID: requests[0].callID, status: .completed, occurredAt: Date())
         _ = try await owner.record([CallReport(end)])
-        let outcomes: [SurveyOutcomeReport.Outcome] = [.refused, .completed, .optOut]
+        let outcomes: [SurveyOutcomeReport.Outcome] = [.refused, .completed, .optOut, .callback]
         for (request, outcome) in zip(requests, outcomes) {
-            let report = SurveyOutcomeReport(callID: request.callID, outcome: outcome, occurredAt: Date())
+            var report = SurveyOutcomeReport(callID: request.callID, outcome: outcome, occurredAt: Date())
+            if outcome == .callback { report.callbackAt = Date(timeIntervalSinceNow: 3600) }
             let batch = try await store.record([report])
             #expect(batch.changed == 1)
             #expect(batch.surveyEvents.count == (request.callID == requests[0].callID ? 1 : 0))

@@ -85,6 +85,29 @@ struct WebhookOutcomeTests {
         _ = try await house.scratch.store.record([CallReport(event)])
     }
 
+    @Test("a callback has a time or none, and its time is in the database before it is answered")
+    func callback() async throws {
+        try await House.run { house in
+            try await Self.open(house) { door in
+                let call = try await Self.place(house)[0].lowercased
+                for body in [
+                    #"{"outcome": "completed", "callback_at": "2099-01-01T10:00:00Z"}"#,
+                    #"{"outcome": "callback", "callback_at": "tomorrow"}"#,
+                ] {
+                    #expect(try await door.say(body, of: call).status == .badRequest)
+                }
+                #expect(try await door.say(#"{"outcome": "callback"}"#, of: call).status == .noContent)
+                let body = #"{"outcome": "callback", "callback_at": "2099-01-01T10:00:00Z"}"#
+                for _ in 0..<2 { #expect(try await door.say(body, of: call).status == .noContent) }
+                let stored = try await house.scratch.value(
+                    "select string_agg(appointed_at::text || source, ' ') from appointments",
+                    as: String.self
+                )
+                #expect(stored.hasPrefix("2099-01-01 10:00:00+00") && stored.hasSuffix("interview"), "\(stored)")
+            }
+        }
+    }
+
     @Test("it needs a valid token and a word that we know, and is committed when it is answered")
     func answers() async throws {
         try await House.run { house in

@@ -39,7 +39,8 @@ $$;
 
 -- Claims contacts, and completes campaigns that have nobody left to call.
 grant select on campaigns, trunks, campaign_strata, campaign_cells, regions, call_attempts, exclusion_list_entries,
-    campaign_exclusions, country_rests to call_scheduler_selector;
+    campaign_exclusions, country_rests, appointments to call_scheduler_selector;
+grant update (tries, missed_at, try_at, try_until, done_at, is_kept) on appointments to call_scheduler_selector;
 grant update (status, status_reason, status_changed_at, updated_at, fault, fault_since, fault_count, retry_at) on campaigns
     to call_scheduler_selector;
 grant insert (name, fault, fault_since, fault_count, retry_at), update (fault, fault_since, fault_count, retry_at) on trunks
@@ -56,7 +57,7 @@ grant delete on roles to call_scheduler_selector;
 
 -- Makes attempts, and pauses a campaign or a trunk that the provider refuses for good.
 grant select on campaigns, trunks, campaign_strata, campaign_cells, regions, call_attempts, exclusion_list_entries,
-    campaign_exclusions, contact_counts to call_scheduler_dialer;
+    campaign_exclusions, contact_counts, appointments to call_scheduler_dialer;
 grant update (status, status_reason, status_changed_at, updated_at) on campaigns to call_scheduler_dialer;
 grant insert (campaign_id, status, reason, actor), select (id) on campaign_changes to call_scheduler_dialer;
 grant insert (name, paused_at, paused_reason) on trunks to call_scheduler_dialer;
@@ -107,6 +108,11 @@ grant select, insert (kind, call_id, contact_id, campaign_id, external_contact_i
     to call_scheduler_webhooks;
 grant select, insert (phone_number, reason, source, expires_at), update (reason, source, expires_at)
     on exclusion_list_entries to call_scheduler_webhooks;
+
+-- Interviews and people make appointments, by a function that does no more than that.
+revoke execute on function appoint_contact(uuid, timestamptz, timestamptz, text, uuid) from public;
+grant execute on function appoint_contact(uuid, timestamptz, timestamptz, text, uuid)
+    to call_scheduler_recorder, call_scheduler_webhooks, call_scheduler_operator;
 
 -- People with the command line: everything but the schema.
 grant select, insert, update, delete on all tables in schema public to call_scheduler_operator;
