@@ -9,9 +9,8 @@ public struct AppointmentTime: Sendable, Equatable {
     /// Whether it has no offset.
     public let isLocal: Bool
 
-    /// Reads a time.
+    /// Reads a time; nil when there is no such time.
     /// - Parameter text: The text.
-    /// - Returns: nil when there is no such time.
     public init?(_ text: String) {
         let pattern = /(\d{4}-\d{2}-\d{2})[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?\s*(Z|[+-]\d{2}:?\d{2})?/
         guard let match = text.uppercased().wholeMatch(of: pattern), let date = BlockedDates.date(match.1),
