@@ -58,7 +58,7 @@ extension WebhookServer {
             return self.refuse(.badRequest, result: .malformed, "\(error.reason); outcome is one of \(words)")
         }
         guard content.outcome == .callback || content.callbackAt == nil && content.callbackUntil == nil else {
-            return self.refuse(.badRequest, result: "malformed", "callback_at is for the outcome callback only")
+            return self.refuse(.badRequest, result: .malformed, "callback_at is for the outcome callback only")
         }
         let report = SurveyOutcomeReport(
             eventID: content.eventID ?? CallID.make(),
