@@ -23,7 +23,7 @@ struct PolicySchemaTests {
             (#""value": 8"#, #""value": 16"#), (#""date": "2026-01-01""#, #""date": "01.01.2026""#),
             (#""regions": ["FR"]"#, #""regions": ["France"]"#), (#""purposes": ["marketing"]"#, #""purposes": []"#),
             (#""rest_after": ["refused"]"#, #""rest_after": ["declined"]"#),
-            (#""version": "2026-11-24""#, #""version": "v1""#), (#""name": "fr""#, #""name": "FR""#),
+            (#""version": "2026-11-27""#, #""version": "v1""#), (#""name": "fr""#, #""name": "FR""#),
         ]
     )
     func refused(part: String, by: String) throws {
