@@ -43,7 +43,7 @@ struct CauseTests {
         func why(_ words: String) async throws {
             var last = ""
             do {
-                try await eventually("campaign why names the cause", within: .seconds(4)) {
+                try await eventually("campaign why names the cause") {
                     let ended = try await Product.run(["campaign", "why", "test"], self.environment)
                     last = ended.output.split(separator: "\n").last.map(String.init) ?? ended.errors
                     return last.contains(words)

@@ -24,7 +24,7 @@ struct StartTests {
 
     private static func health(_ port: Int, _ path: String) async -> (code: UInt, text: String)? {
         let request = HTTPClientRequest(url: "http://127.0.0.1:\(port)\(path)")
-        guard let response = try? await HTTPClient.shared.execute(request, timeout: .seconds(30)),
+        guard let response = try? await HTTPClient.shared.execute(request, timeout: .seconds(600)),
             let body = try? await response.body.collect(upTo: 1 << 16)
         else { return nil }
         return (response.status.code, String(buffer: body))
@@ -47,7 +47,7 @@ struct StartTests {
                 let role = try RunningRole(["recorder"], environment)
                 do {
                     for path in ["/health", "/health/ready"] {
-                        try await eventually("it says what it waits for", within: .seconds(20)) {
+                        try await eventually("it says what it waits for") {
                             guard let answer = await Self.health(ports[0], path) else { return false }
                             return answer.code == 503 && answer.text.contains(words)
                         }
