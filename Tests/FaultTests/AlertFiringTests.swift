@@ -93,6 +93,28 @@ struct AlertFiringTests {
         } end: {
             try await $0.command(["trunk", "resume", "default"])
         },
+        Trouble(
+            name: "an appointment passes while nobody may be called",
+            alerts: ["AppointmentsMissed", "TrunkPaused"]
+        ) { house in
+            try await house.command(["trunk", "pause", "default", "--reason", "test"])
+            try await house.campaign("appointed", contacts: 1)
+            try await house.execute(
+                """
+                insert into appointments
+                    (contact_id, campaign_id, source, appointed_at, appointed_until, try_at, try_until)
+                select id, campaign_id, 'person', now() - interval '2 hours', now() - interval '1 hour',
+                    now() - interval '2 hours', now() - interval '1 hour'
+                from contacts
+                where state = 'pending'
+                """
+            )
+        } end: { house in
+            // It would be tried again in ten minutes.
+            try await house.execute("delete from appointments")
+            try await house.execute("update contacts set next_attempt_at = now() where state = 'pending'")
+            try await house.command(["trunk", "resume", "default"])
+        },
         Trouble(name: "the provider is down", alerts: ["BreakerOpen", "TrunkIdle"]) { house in
             house.provider.takeAway()
             try await house.campaign("provider down", contacts: 40)

@@ -25,6 +25,7 @@ final class ScriptedProvider: TelephonyProvider {
     private let requests = NIOLockedValueBox<[CallRequest]>([])
     private let known = NIOLockedValueBox<[String: ProviderCall]>([:])
     private let asked = NIOLockedValueBox(0)
+    private let searched = NIOLockedValueBox(0)
     private let hungUp = NIOLockedValueBox<[String]>([])
     private let whenAsked: @Sendable (CallRequest) async -> Void
 
@@ -43,6 +44,8 @@ final class ScriptedProvider: TelephonyProvider {
 
     var placements: [CallRequest] { self.requests.withLockedValue(\.self) }
     var questions: Int { self.asked.withLockedValue(\.self) }
+    /// How often it was searched for calls.
+    var searches: Int { self.searched.withLockedValue(\.self) }
     var hangUps: [String] { self.hungUp.withLockedValue(\.self) }
 
     /// Makes a call known to look-ups.
@@ -62,7 +65,8 @@ final class ScriptedProvider: TelephonyProvider {
     }
 
     func findCalls(_ query: CallQuery) async throws(TelephonyError) -> [ProviderCall] {
-        self.known.withLockedValue { Array($0.values) }
+        self.searched.withLockedValue { $0 += 1 }
+        return self.known.withLockedValue { Array($0.values) }
     }
 
     func listCalls(
