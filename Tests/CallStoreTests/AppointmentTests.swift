@@ -57,12 +57,12 @@ struct AppointmentTests {
         )
     }
 
-    /// Its state, and in how many minutes it is due, to ten: the test takes its time.
+    /// Its state, and in how many minutes it is due, to five: the test takes its time.
     private static func contact(_ scratch: Scratch, _ index: Int = 0) async throws -> String {
         let number = try Fixtures.number(index).e164
         return try await scratch.value(
             """
-            select concat_ws('|', state, round(extract(epoch from next_attempt_at - now()) / 600)::int * 10)
+            select concat_ws('|', state, round(extract(epoch from next_attempt_at - now()) / 300)::int * 5)
             from contacts where phone_number = '\(number)'
             """,
             as: String.self
@@ -193,7 +193,7 @@ struct AppointmentTests {
             try await Calls.end(scratch, requests.map(\.callID), .completed)
             let states = try await scratch.value(
                 """
-                select string_agg(concat_ws('|', state, round(extract(epoch from next_attempt_at - now()) / 600)::int * 10), ' '
+                select string_agg(concat_ws('|', state, round(extract(epoch from next_attempt_at - now()) / 300)::int * 5), ' '
                     order by state) from contacts
                 """,
                 as: String.self

@@ -1,6 +1,7 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
+import AMQP
 import CallModel
 import CallQueues
 import CallStore
