@@ -14,6 +14,16 @@ struct PolicySchemaTests {
         #expect(try check.faults(in: Array(try #require(Schemas.policies[name]).utf8)).isEmpty)
     }
 
+    @Test("the schema takes each outcome after which a number may rest", arguments: CallOutcome.allCases)
+    func outcomes(outcome: CallOutcome) throws {
+        let document = try #require(Schemas.policies["fr"])
+        let changed = document.replacing(#""rest_after": ["refused"]"#, with: #""rest_after": ["\#(outcome.rawValue)"]"#)
+        #expect(changed.contains(outcome.rawValue))
+        _ = try Policy.parse(changed)
+        let check = try SchemaCheck(schema: Schemas.policySchema)
+        #expect(try check.faults(in: Array(changed.utf8)).isEmpty)
+    }
+
     @Test(
         "what the schema refuses, the reader refuses",
         arguments: [
