@@ -28,8 +28,11 @@ struct LedgerComparison: Encodable {
         maximumLive: Int?
     ) {
         let byCall = Dictionary(grouping: attempts, by: \.callID.lowercased)
-        // The provider knows these by the ids that they had before the restore.
-        let recovered = Dictionary(grouping: attempts.filter(\.isRecovered)) { $0.providerCallID ?? "" }
+        // The provider knows what was recovered by the id that it had before the restore, whoever has adopted it since.
+        let known = Set(ledger.calls.compactMap(\.callID))
+        let recovered = Dictionary(grouping: attempts.filter { !known.contains($0.callID.lowercased) }) {
+            $0.providerCallID ?? ""
+        }
         func callID(_ entry: LedgerCall) -> String? {
             if let id = entry.callID, byCall[id] != nil { return id }
             return entry.sid.flatMap { recovered[$0]?.first?.callID.lowercased } ?? entry.callID
@@ -88,7 +91,7 @@ struct LedgerComparison: Encodable {
             differ("an excluded number was called")
         }
         // Of a simulator that could look into the database, its word counts; else the two clocks, which are one here.
-        if !attempt.isRecovered,
+        if request.callID == attempt.callID.lowercased,
             request.row.map({ $0.number == nil }) ?? (request.requestedAt.timeIntervalSince(attempt.startedAt) < -0.001)
         {
             differ("the provider was asked before the row was made")
@@ -120,7 +123,12 @@ struct LedgerComparison: Encodable {
 
     /// The one outcome that an ended call has: the interview's word first, then the provider's.
     private static func outcome(of request: LedgerCall, _ survey: String?) -> CallOutcome {
-        if let survey { return survey == "completed" ? .completed : .refused }
+        switch survey {
+        case "completed"?: return .completed
+        case "callback"?: return .callback
+        case _?: return .refused
+        case nil: break
+        }
         return switch request.status {
         case "completed": request.answeredBy?.hasPrefix("machine") ?? false ? .answeringMachine : .completed
         case "busy": .busy

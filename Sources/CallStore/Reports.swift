@@ -63,8 +63,6 @@ extension CallStore {
         public let errorCode: String?
         /// What the interview reported, if it did.
         public let surveyOutcome: String?
-        /// Whether it was made anew after a restore, from what the provider knows, under an id of its own.
-        public let isRecovered: Bool
     }
 
     /// The figures of one campaign.
@@ -125,8 +123,7 @@ extension CallStore {
                     outcome: try row.decode(String?.self, at: 5).flatMap(CallOutcome.init(rawValue:)),
                     isCounted: try row.decode(Bool.self, at: 6),
                     errorCode: try row.decode(String?.self, at: 7),
-                    surveyOutcome: try row.decode(String?.self, at: 8),
-                    isRecovered: try row.decode(Bool.self, at: 9)
+                    surveyOutcome: try row.decode(String?.self, at: 8)
                 )
             }
             guard !page.isEmpty else { return }
@@ -238,8 +235,7 @@ extension CallStore {
     private static let attemptPage = PostgresStatement(
         name: "attempt_page",
         """
-        select id, call_id, phone_number, provider_call_id, started_at, outcome, counted, error_code, survey_outcome,
-            dialer_id = 'recovered'
+        select id, call_id, phone_number, provider_call_id, started_at, outcome, counted, error_code, survey_outcome
         from call_attempts
         where campaign_id = $1 and id > $2
         order by id
