@@ -17,7 +17,8 @@ struct PolicySchemaTests {
     @Test("the schema takes each outcome after which a number may rest", arguments: CallOutcome.allCases)
     func outcomes(outcome: CallOutcome) throws {
         let document = try #require(Schemas.policies["fr"])
-        let changed = document.replacing(#""rest_after": ["refused"]"#, with: #""rest_after": ["\#(outcome.rawValue)"]"#)
+        let rest = #""rest_after": ["\#(outcome.rawValue)"]"#
+        let changed = document.replacing(#""rest_after": ["refused"]"#, with: rest)
         #expect(changed.contains(outcome.rawValue))
         _ = try Policy.parse(changed)
         let check = try SchemaCheck(schema: Schemas.policySchema)
