@@ -136,16 +136,24 @@ extension Session {
     /// Somebody waits until all is declared again.
     func declareAgain(_ answer: Answer<Void>) {
         self.upkeep.waiters.append(answer)
+        self.declareSoon()
+    }
+
+    /// In a second: a broker that still clears up after a quorum queue (seen with RabbitMQ 3.10) may take a new one of the
+    /// same name along.
+    private func declareSoon() {
+        guard !self.upkeep.isWanted else { return }
         self.upkeep.isWanted = true
+        self.upkeep.declaredAt = .now
     }
 
     func isMissing(queue: String) {
-        if self.topology().queues.contains(where: { $0.name == queue }) { self.upkeep.isWanted = true }
+        if self.topology().queues.contains(where: { $0.name == queue }) { self.declareSoon() }
     }
 
     func isMissing(exchange: String, _ error: AMQPError) {
         guard error.code == .notFound else { return }
-        if self.topology().exchanges.contains(where: { $0.name == exchange }) { self.upkeep.isWanted = true }
+        if self.topology().exchanges.contains(where: { $0.name == exchange }) { self.declareSoon() }
     }
 
     func subscribeLater(_ subscriber: Subscriber, _ error: AMQPError) {
