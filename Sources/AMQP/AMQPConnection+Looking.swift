@@ -69,6 +69,7 @@ extension AMQPConnection {
         let end = ContinuousClock.now + limit
         while ContinuousClock.now < end {
             if case .blocked(let reason) = self.state { return reason }
+            // A broker without an alarm says nothing that could be waited for.
             try? await Task.sleep(for: .milliseconds(20))
         }
         return nil

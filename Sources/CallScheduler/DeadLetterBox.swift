@@ -78,7 +78,7 @@ struct DeadLetterBox {
         let consumer = self.connection.consume(queue: queue, prefetch: Self.mostAtOnce)
         let seen = NIOLockedValueBox((count: 0, at: ContinuousClock.now))
         let watchdog = Task {
-            // Over when nothing more comes, and nothing more is there.
+            // Over when nothing more comes, and nothing more is there; a consumer is told of letters, never of their end.
             while !Task.isCancelled {
                 try await Task.sleep(for: .milliseconds(200))
                 let isQuiet = ContinuousClock.now - seen.withLockedValue(\.at) > .seconds(1)

@@ -23,6 +23,7 @@ struct DialerName {
             guard ContinuousClock.now < end else {
                 throw NameTaken(id: self.id, queue: CallTopology.hintQueue(dialerID: self.id))
             }
+            // The connection tries again by itself, and tells only that a fault is gone.
             try await Task.sleep(for: .milliseconds(200))
         }
     }

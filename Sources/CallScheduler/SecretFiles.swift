@@ -56,6 +56,7 @@ struct SecretFiles: Service {
                     self.renew(watched, last[index], value)
                     last[index] = value
                 }
+                // Looked at, not watched: mounted secrets are replaced by a link in a folder above them.
                 try? await Task.sleep(for: Self.interval)
             }
         }

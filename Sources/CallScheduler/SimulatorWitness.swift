@@ -35,6 +35,7 @@
                     return LedgerCall.Row(number: seen.number, seenAt: seen.seenAt)
                 }
                 group.addTask {
+                    // The provider answers all the same when the database does not.
                     try? await Task.sleep(for: Self.patience)
                     return nil
                 }

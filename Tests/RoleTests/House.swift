@@ -42,6 +42,25 @@ final class ScriptedProvider: TelephonyProvider {
         self.script = script
     }
 
+    /// One that takes calls and never answers, and is asked about them later.
+    /// - Parameter id: The completed call that it tells of then.
+    /// - Returns: The provider.
+    static func silent(knowing id: String) -> ScriptedProvider {
+        let provider = ScriptedProvider { _ throws(TelephonyError) in
+            throw TelephonyError(code: .unknown, message: "timed out")
+        }
+        provider.know(
+            ProviderCall(
+                providerCallID: id,
+                status: .completed,
+                rawStatus: "completed",
+                createdAt: Date(),
+                endedAt: Date()
+            )
+        )
+        return provider
+    }
+
     var placements: [CallRequest] { self.requests.withLockedValue(\.self) }
     var questions: Int { self.asked.withLockedValue(\.self) }
     /// How often it was searched for calls.

@@ -21,18 +21,7 @@ struct LookUpTests {
         try await House.run { house in
             _ = try await Fixtures.runningCampaign(in: house.scratch.store, contacts: 1)
             _ = try await house.selector().pass()
-            let provider = ScriptedProvider { _ throws(TelephonyError) in
-                throw TelephonyError(code: .unknown, message: "timed out")
-            }
-            provider.know(
-                ProviderCall(
-                    providerCallID: "CAfound",
-                    status: .completed,
-                    rawStatus: "completed",
-                    createdAt: Date(),
-                    endedAt: Date()
-                )
-            )
+            let provider = ScriptedProvider.silent(knowing: "CAfound")
             let clock = DialerTestClock()
             try await house.withDialer(provider: provider, clock: clock) { dialer in
                 try await eventually("the attempt is unknown") {
