@@ -72,7 +72,7 @@ extension CallStore {
                 where k.status not in ('completed', 'cancelled')) as u),
         unknown as (
             select name from used
-            where name <> '' and name not in (select z.name from pg_timezone_names z))
+            where name <> '' and unknown_zones(name) is not null)
         select current_setting('server_encoding'), u.name
         from (select 1) as one
         left join unknown u on true
