@@ -93,9 +93,8 @@ extension Operation.Step {
         }
     }
 
-    static func declare(_ queue: AMQPTopology.Queue) -> Self {
-        let answers = [Int(AMQP_QUEUE_DECLARE_OK_METHOD)]
-        return .step("declaring queue '\(queue.name)'", Int(AMQP_QUEUE_DECLARE_METHOD), answers) { arena in
+    static func declare(_ queue: AMQPTopology.Queue, _ receive: @escaping (AMQPQueueStatus) -> Void) -> Self {
+        .declaration("declaring queue '\(queue.name)'", receive) { arena in
             var method = amqp_queue_declare_t()
             method.queue = arena.bytes(queue.name)
             method.durable = queue.durable ? 1 : 0
@@ -118,13 +117,21 @@ extension Operation.Step {
     }
 
     static func status(of queue: String, _ receive: @escaping (AMQPQueueStatus) -> Void) -> Self {
-        let answers = [Int(AMQP_QUEUE_DECLARE_OK_METHOD)]
-        var step = Self.step("asking for queue '\(queue)'", Int(AMQP_QUEUE_DECLARE_METHOD), answers) { arena in
+        .declaration("asking for queue '\(queue)'", receive) { arena in
             var method = amqp_queue_declare_t()
             method.queue = arena.bytes(queue)
             method.passive = 1
             return method
         }
+    }
+
+    private static func declaration(
+        _ activity: String,
+        _ receive: @escaping (AMQPQueueStatus) -> Void,
+        _ make: @escaping (Arena) -> amqp_queue_declare_t
+    ) -> Self {
+        let answers = [Int(AMQP_QUEUE_DECLARE_OK_METHOD)]
+        var step = Self.step(activity, Int(AMQP_QUEUE_DECLARE_METHOD), answers, make)
         step.receive = { answer in
             let status = answer.decoded.assumingMemoryBound(to: amqp_queue_declare_ok_t.self).pointee
             receive(

@@ -15,6 +15,10 @@ final class Source {
     var isSubscribed = false
     /// Whether it was cancelled; its channel stays until everything that it handed out is settled.
     var isEnding = false
+    /// Whether anything came of it since its queue was declared last.
+    var wasServed = false
+    /// How many times in a row the broker's word on the queue did not fit with it.
+    var doubts = 0
 
     init(_ subscriber: Subscriber, channel: ChannelReference) {
         self.subscriber = subscriber
@@ -85,6 +89,11 @@ extension Session {
             done()
             return
         }
+        self.end(source, done: done)
+    }
+
+    /// Ends a subscription; what it handed out can still be settled.
+    func end(_ source: Source, done: @escaping () -> Void = {}) {
         let channel = source.channel.number
         source.isEnding = true
         guard self.operations[channel] == nil else {

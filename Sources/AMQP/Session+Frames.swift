@@ -203,6 +203,7 @@ extension Session {
         switch (assembler.head, self.channels[channel]) {
         case (.deliver(let tag), .consuming(let source)?) where source.tag == tag:
             source.unacked.handedOut(assembler.deliveryTag)
+            source.wasServed = true
             self.arrived(assembler.delivery(message, on: source.channel), for: source.subscriber)
         case (.returned(let error), .publishing(let publisher)?):
             publisher.window.returned(

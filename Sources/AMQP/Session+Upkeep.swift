@@ -37,10 +37,12 @@ enum Declaration {
     case queue(AMQPTopology.Queue)
     case binding(AMQPTopology.Binding)
 
-    var step: Operation.Step {
+    /// - Parameter look: Gets what the broker says of a queue.
+    /// - Returns: What declares it.
+    func step(_ look: @escaping (String, AMQPQueueStatus) -> Void) -> Operation.Step {
         switch self {
         case .exchange(let exchange): .declare(exchange)
-        case .queue(let queue): .declare(queue)
+        case .queue(let queue): .declare(queue) { look(queue.name, $0) }
         case .binding(let binding): .declare(binding)
         }
     }
@@ -68,8 +70,12 @@ extension Session {
         // A refusal closes the channel, and what comes after it needs another one.
         var answered = 0
         let steps = declarations.map { declaration in
-            var step = declaration.step
-            step.receive = { _ in answered += 1 }
+            var step = declaration.step { [unowned self] in self.compare($1, of: $0) }
+            let receive = step.receive
+            step.receive = { answer in
+                answered += 1
+                receive(answer)
+            }
             return step
         }
         let operation = Operation([.open] + steps) { [unowned self] result in

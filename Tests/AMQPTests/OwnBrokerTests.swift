@@ -26,6 +26,16 @@ struct OwnBrokerTests {
             )
         }
 
+        /// Takes a queue's consumers of this prefetch away, and tells nobody.
+        func loseConsumers(of queue: String, prefetch: Int) async throws {
+            let resource = "rabbit_misc:r(<<\"/\">>, queue, <<\"\(queue)\">>)"
+            try await self.ctl(
+                "eval '{ok, Q} = rabbit_amqqueue:lookup(\(resource)), [ra:process_command(amqqueue:get_pid(Q),"
+                    + " rabbit_fifo:make_checkout({element(2, C), element(1, C)}, cancel, #{}))"
+                    + " || C <- rabbit_amqqueue:consumers(Q), element(4, C) == \(prefetch)].'"
+            )
+        }
+
         func connection(
             _ topology: AMQPTopology,
             through relay: Relay? = nil,
@@ -69,6 +79,8 @@ struct OwnBrokerTests {
             try await Self.tooLarge(own)
             try await Self.manyChannels(own)
             try await Self.silent(own)
+            try await Self.forgotten(own)
+            try await Self.starved(own)
         }
     }
 
@@ -204,5 +216,51 @@ struct OwnBrokerTests {
         try await eventually("it is given up") { connection.state == .connecting }
         relay.hold(false)
         await connection.close()
+    }
+
+    private static func publish(_ connection: AMQPConnection, _ byte: UInt8, to queue: String) async throws {
+        try await connection.publish(AMQPMessage(body: [byte]), exchange: "", routingKey: queue)
+    }
+
+    /// The broker has lost all consumers of a queue without a word.
+    private static func forgotten(_ own: Own) async throws {
+        let connection = try own.connection(.queue("forgotten")) { $0.declarationInterval = .milliseconds(300) }
+        try await connection.waitUntilReady(timeout: .seconds(600))
+        let consumer = connection.consume(queue: "forgotten", prefetch: 2)
+        var iterator = consumer.makeAsyncIterator()
+        try await eventually("it consumes") { try await connection.queueStatus("forgotten").consumers == 1 }
+        try await own.loseConsumers(of: "forgotten", prefetch: 2)
+        try await eventually("it is subscribed again, although nothing waits") {
+            connection.statistics.consumersLost == 1
+        }
+        try await Self.publish(connection, 1, to: "forgotten")
+        #expect(await iterator.next()?.message.body == [1])
+        #expect(connection.statistics.reconnects == 0)
+        await connection.close()
+    }
+
+    /// The broker has lost one consumer of two, so that only what is not delivered tells.
+    private static func starved(_ own: Own) async throws {
+        let quick = { (configuration: inout AMQPConfiguration) in
+            configuration.declarationInterval = .milliseconds(300)
+        }
+        let connection = try own.connection(.queue("starved"), quick)
+        let other = try own.connection(.queue("starved"), quick)
+        for each in [connection, other] { try await each.waitUntilReady(timeout: .seconds(600)) }
+        let lost = connection.consume(queue: "starved", prefetch: 2)
+        let full = other.consume(queue: "starved", prefetch: 1)
+        try await eventually("both consume") { try await other.queueStatus("starved").consumers == 2 }
+        try await own.loseConsumers(of: "starved", prefetch: 2)
+        try await Self.publish(other, 1, to: "starved")
+        var holding = full.makeAsyncIterator()
+        let held = await holding.next()
+        try await Self.publish(other, 2, to: "starved")
+        var iterator = lost.makeAsyncIterator()
+        let taken = [held?.message.body, await iterator.next()?.message.body]
+        #expect(taken == [[1], [2]])
+        #expect(connection.statistics.consumersLost == 1)
+        #expect(other.statistics.consumersLost == 0)
+        await connection.close()
+        await other.close()
     }
 }
