@@ -212,10 +212,10 @@ struct FaultRun: Sendable {
         }
         for text in self.house.log.unexpected { Issue.record("seed \(self.seed): \(text)") }
         #expect(witnesses.ledger.count > 50, "the house hardly dialed: the run shows nothing")
-        self.printFigures(witnesses, violations: violations.count, rest: rest)
+        self.printFigures(witnesses, violations: violations, rest: rest)
     }
 
-    private func printFigures(_ witnesses: Witnesses, violations: Int, rest: Duration) {
+    private func printFigures(_ witnesses: Witnesses, violations: [Violation], rest: Duration) {
         var text = """
             FAULTS seed \(self.seed), \(self.duration) of faults, logs in \(self.house.folder.path)
             FAULTS requests to the provider  \(witnesses.ledger.count)
@@ -232,9 +232,10 @@ struct FaultRun: Sendable {
             FAULTS dead letters              \(witnesses.deadLetters.count)
             FAULTS survey events             \(witnesses.surveyRows.count), published \(witnesses.surveyMessages.count) times
             FAULTS at rest after             \(rest)
-            FAULTS violations                \(violations)
+            FAULTS violations                \(violations.count)
 
             """
+        for fault in violations.map({ "\($0)" }) + self.house.log.unexpected { text += "FAULTS ✘ \(fault)\n" }
         for (kind, count) in self.house.log.counts.sorted(by: { $0.key < $1.key }) {
             text += "FAULTS   \(count) x \(kind)\n"
         }
