@@ -187,12 +187,15 @@ final class OutsideFaults: Sendable {
     }
 
     private func resume(_ name: String) async {
-        for _ in 0..<20 {
-            // 64 says that it was running already.
-            if let code = try? await self.operate(["campaign", "resume", name]), code == 0 || code == 64 { return }
-            try? await Task.sleep(for: .milliseconds(500))
+        do {
+            // A server may be away for as long as its fault lasts. 64 says that it was running already.
+            try await eventually("campaign \(name) is resumed") {
+                let code = try? await self.operate(["campaign", "resume", name])
+                return code == 0 || code == 64
+            }
+        } catch {
+            self.house.log.unexpected("\(error)")
         }
-        self.house.log.unexpected("campaign \(name) could not be resumed")
     }
 
     /// Half of them are being called or queued just now.
