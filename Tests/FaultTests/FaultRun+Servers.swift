@@ -104,7 +104,7 @@ extension FaultHouse {
 
     /// A broker that was restarted a moment ago ends connections that ask it for queues that it is still starting.
     func repeatedly<Result>(_ body: () async throws -> Result) async throws -> Result {
-        for _ in 0..<3 {
+        for _ in 0..<30 {
             try await self.broker.waitUntilReady(timeout: .seconds(120))
             do { return try await body() } catch { self.log.note("the broker: \(error)") }
             try await Task.sleep(for: .seconds(1))
