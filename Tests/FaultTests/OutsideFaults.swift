@@ -8,6 +8,7 @@ import CallStore
 import Foundation
 import NIOConcurrencyHelpers
 import Postgres
+import TestBasics
 import TestSupport
 
 @testable import struct ProviderSimulator.SeededGenerator
