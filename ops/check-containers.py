@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The part of ops/check-containers that runs containers: run by it, as root, in a network namespace of its own."""
 
+import atexit
+import functools
 import os
 import pathlib
 import re
@@ -46,6 +48,37 @@ exec chroot "$image" setpriv --reuid "$user" --regid "$user" --clear-groups --bo
 """
 
 
+@functools.cache
+def memory_controller() -> tuple[pathlib.Path, str] | None:
+    """Where a process can be given a limit of its memory, and by which file; nothing where this machine allows none."""
+    for root, file in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+        group = pathlib.Path(root) / f"call-scheduler-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / file).write_text(str(1 << 30))
+            return pathlib.Path(root), file
+        except OSError:
+            pass
+        finally:
+            group.rmdir()
+    print("  memory limits are only compared with what was used: no control group can be made here")
+    return None
+
+
+def memory_group(name: str, limit: str) -> pathlib.Path | None:
+    """A control group that may use no more memory than this."""
+    if not limit or not (controller := memory_controller()):
+        return None
+    group = controller[0] / f"call-scheduler-{os.getpid()}-{name}"
+    group.mkdir()
+    atexit.register(group.rmdir)
+    (group / controller[1]).write_text(str(int(limit.removesuffix("Mi")) << 20))
+    return group
+
+
 class Container:
     """A process as a container's runtime would start it."""
 
@@ -55,11 +88,13 @@ class Container:
         self.log = folder / f"{name}.log"
         place = folder / name
         place.mkdir(exist_ok=True)
+        group = memory_group(name, limit)
         self.process = subprocess.Popen(
             ["unshare", "--mount", "--", "bash", "-c", IMAGE, name, str(place), program, str(secrets), at, hosts, work, USER,
              *command],
             env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", **environment},
-            stdin=stdin, stdout=self.log.open("ab"), stderr=subprocess.STDOUT)
+            stdin=stdin, stdout=self.log.open("ab"), stderr=subprocess.STDOUT,
+            preexec_fn=group and (lambda: (group / "cgroup.procs").write_text("0")))
         running.append(self)
 
     def status(self) -> dict[str, str]:

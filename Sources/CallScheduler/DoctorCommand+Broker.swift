@@ -75,12 +75,13 @@ extension DoctorCommand {
             )
         }
         if findings.isEmpty { findings.append(Finding(check: "topology", ok: true, finding: "as declared")) }
-        if let dead = try? await connection.queueStatus(CallTopology.dead).messagesReady, dead > 0 {
+        for queue in [CallTopology.dead, CallTopology.unplaced] {
+            guard let letters = try? await connection.queueStatus(queue).messagesReady, letters > 0 else { continue }
             findings.append(
                 Finding(
                     check: "dead letters",
                     ok: true,
-                    finding: "\(dead) message(s) in \(CallTopology.dead)",
+                    finding: "\(letters) message(s) in \(queue)",
                     advice: "`call-scheduler dead-letters list` tells why"
                 )
             )

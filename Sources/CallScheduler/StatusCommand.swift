@@ -134,7 +134,7 @@ struct StatusCommand: AsyncParsableCommand {
         do {
             try await connection.waitUntilReady(timeout: .seconds(5))
             for name in trunks.map({ CallTopology.dialQueue(trunk: $0) }) + [
-                CallTopology.callEvents, CallTopology.dead,
+                CallTopology.callEvents, CallTopology.dead, CallTopology.unplaced,
             ] {
                 do {
                     let status = try await connection.queueStatus(name)

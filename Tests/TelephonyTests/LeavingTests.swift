@@ -34,13 +34,13 @@ private final class LateServer: Sendable {
         self.fillers = fillers
     }
 
-    /// Takes every connection that comes within a time, and what they send.
-    func received(within milliseconds: Int32) -> [String] {
+    /// Takes every connection that comes within a time, and what they send, until it is enough.
+    func received(within time: Duration, until isEnough: ([String]) -> Bool = { _ in false }) -> [String] {
         for filler in self.fillers { close(filler) }
         var connections: [Int32] = []
         var texts: [Int32: [UInt8]] = [:]
-        let end = ContinuousClock.now + .milliseconds(Int(milliseconds))
-        while ContinuousClock.now < end {
+        let end = ContinuousClock.now + time
+        while ContinuousClock.now < end, !isEnough(texts.values.map { String(decoding: $0, as: UTF8.self) }) {
             var polled = ([self.listener] + connections).map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
             poll(&polled, nfds_t(polled.count), 50)
             for entry in polled where entry.revents != 0 {
@@ -85,8 +85,31 @@ struct LeavingTests {
             let error = await #expect(throws: TelephonyError.self) { try await provider.place(request) }
             #expect(error?.code == .tooLate)
             // The client's next attempt to connect comes after a second or three.
-            let texts = server.received(within: 4000)
+            let texts = server.received(within: .seconds(4))
             #expect(texts.allSatisfy { !$0.contains("To=") }, "the request has left")
+        }
+    }
+
+    @Test("the same server does get a request that has the time to wait for it")
+    func waitingConnection() async throws {
+        let server = try LateServer()
+        try await Fixture.withProvider(baseURL: "http://127.0.0.1:\(server.port)") { provider in
+            let placing = Task {
+                var request = try Fixture.callRequest()
+                request.leaveBefore = .now + .seconds(600)
+                return try await provider.place(request)
+            }
+            let texts = await withCheckedContinuation { continuation in
+                // Its waiting would hold up a thread of the tasks.
+                Thread.detachNewThread {
+                    continuation.resume(
+                        returning: server.received(within: .seconds(120)) { $0.contains { $0.contains("To=") } }
+                    )
+                }
+            }
+            #expect(texts.contains { $0.contains("To=") })
+            placing.cancel()
+            _ = await placing.result
         }
     }
 
