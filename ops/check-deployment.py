@@ -12,9 +12,9 @@ import yaml
 
 faults: list[str] = []
 text = {path: pathlib.Path(path).read_text() for path in (
-    "Sources/CallScheduler/Setting.swift", "ops/prometheus/METRICS.md", "ops/docker/Dockerfile", "ops/lib.sh",
+    "Sources/CallScheduler/Settings/Setting.swift", "ops/prometheus/METRICS.md", "ops/docker/Dockerfile", "ops/lib.sh",
     "ops/docker/compose.yml", "ops/grafana/call-scheduler.json")}
-settings = set(re.findall(r'name: "([A-Z_]+)"', text["Sources/CallScheduler/Setting.swift"]))
+settings = set(re.findall(r'name: "([A-Z_]+)"', text["Sources/CallScheduler/Settings/Setting.swift"]))
 figures = set(re.findall(r"`(call_scheduler_[a-z_]+)`", text["ops/prometheus/METRICS.md"]))
 
 
