@@ -8,15 +8,6 @@ import Testing
 
 /// What the documents say of the program and of its tests is so.
 struct DocumentTests {
-    private static let documents = [
-        "README.md", "CONTRIBUTING.md", "ops/THREATS.md", "ops/RUNBOOK.md", "ops/prometheus/METRICS.md",
-        "Tests/FaultTests/README.md", "Tests/Mutations/README.md", "ops/two-countries.md",
-    ]
-
-    private static func text(_ path: String) throws -> String {
-        try String(contentsOf: Shell.root.appendingPathComponent(path), encoding: .utf8)
-    }
-
     /// All test modules and types of the tests, each with the functions of its files.
     private static func suites() throws -> [String: Set<String>] {
         let tests = Shell.root.appendingPathComponent("Tests")
@@ -25,7 +16,7 @@ struct DocumentTests {
             names[module] = []
             let files = (try? FileManager.default.contentsOfDirectory(atPath: tests.path + "/" + module)) ?? []
             for file in files where file.hasSuffix(".swift") {
-                let source = try Self.text("Tests/\(module)/\(file)")
+                let source = try Documents.text("Tests/\(module)/\(file)")
                 let functions = Set(source.matches(of: #/func ([A-Za-z0-9]+)/#).map { String($0.1) })
                 let types = source.matches(of: #/(?:struct|class|enum|actor|extension) ([A-Za-z0-9]+)/#)
                 for name in types.map({ String($0.1) }) + [module] { names[name, default: []].formUnion(functions) }
@@ -34,11 +25,11 @@ struct DocumentTests {
         return names
     }
 
-    @Test("every test that a document names exists", arguments: Self.documents)
+    @Test("every test that a document names exists", arguments: Documents.all)
     func named(document: String) throws {
         let suites = try Self.suites()
         #expect(suites.count > 60 && suites["DocumentTests"]?.contains("named") == true)
-        for match in try Self.text(document).matches(of: #/`([A-Z][A-Za-z]*Tests)(?:[./]([a-z][A-Za-z]*))?`/#) {
+        for match in try Documents.text(document).matches(of: #/`([A-Z][A-Za-z]*Tests)(?:[./]([a-z][A-Za-z]*))?`/#) {
             let functions = suites[String(match.1)]
             #expect(functions != nil, "\(document) names \(match.0)")
             guard let function = match.2 else { continue }
@@ -50,14 +41,14 @@ struct DocumentTests {
     func anyNamed() throws {
         for document in [
             "ops/THREATS.md", "ops/RUNBOOK.md", "README.md", "CONTRIBUTING.md", "Tests/FaultTests/README.md",
-        ] {
-            #expect(try Self.text(document).contains(#/`[A-Za-z]+Tests`/#), "\(document)")
+        ] + Documents.articles where !document.hasSuffix("/CallScheduler.md") && !document.hasSuffix("/HowFast.md") {
+            #expect(try Documents.text(document).contains(#/`[A-Za-z]+Tests`/#), "\(document)")
         }
     }
 
     @Test("every row of the boundaries names a test, a document or what else shows it")
     func boundaries() throws {
-        let rows = try Self.text("ops/THREATS.md").split(separator: "\n").filter { $0.hasPrefix("| ") }.dropFirst()
+        let rows = try Documents.text("ops/THREATS.md").split(separator: "\n").filter { $0.hasPrefix("| ") }.dropFirst()
         #expect(rows.count > 12)
         let suites = try Self.suites()
         for row in rows where !row.hasPrefix("|---") {
@@ -68,7 +59,7 @@ struct DocumentTests {
         }
     }
 
-    @Test("the table of settings in the README is that of the program: names, defaults and meanings")
+    @Test("the table of settings is that of the program: names, defaults and meanings")
     func settings() async throws {
         // Wide, so that nothing is wrapped.
         let help = try await Product.run(["--help"], ["COLUMNS": "2000"])
@@ -83,7 +74,7 @@ struct DocumentTests {
         }
         #expect(known.count > 30, "\(help.output)")
         var told: [String: String] = [:]
-        for line in try Self.text("README.md").components(separatedBy: "\n") {
+        for line in try Documents.article("Settings").components(separatedBy: "\n") {
             guard let match = line.wholeMatch(of: #/\| (`([A-Z][A-Z0-9_]+)` \| .* \| .*) \|/#) else { continue }
             told[String(match.2)] = String(match.1)
         }

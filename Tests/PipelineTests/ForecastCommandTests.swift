@@ -72,6 +72,9 @@ struct ForecastCommandTests {
             #expect(given.ending == "nothing_left")
             #expect(given.contacts.completed + given.contacts.refused + given.contacts.exhausted == 100)
             #expect(source(given, "outcomes") == "given")
+            let slow = try await forecast(Self.options + ["--calls-per-second", "0.01"])
+            let quick = try await forecast(Self.options + ["--calls-per-second", "50"])
+            #expect(slow.binds == "calls_per_second" && slow.binds != quick.binds, "\(slow.binds), \(quick.binds)")
             let assumed = try await forecast([])
             #expect(source(assumed, "outcomes")?.hasPrefix("assumed") == true)
             try await scratch.execute(

@@ -6,7 +6,7 @@ import TestBasics
 import TestSupport
 import Testing
 
-/// The README's section "Running it", on servers of its own: its commands, and the units' settings without systemd.
+/// The article "Running it", on servers of its own: its commands, and the units' settings without systemd.
 @Suite(.timeLimit(.minutes(20)))
 struct RunningItTests {
     private static let contacts = 40
@@ -45,7 +45,7 @@ struct RunningItTests {
         }
     }
 
-    @Test("as the README says: two dialers, each role with its own user at both servers, call everybody")
+    @Test("as the article says: two dialers, each role with its own user at both servers, call everybody")
     func twoDialers() async throws {
         let name = TestRun.name + "-running"
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(name)
@@ -97,8 +97,8 @@ struct RunningItTests {
 
     /// Steps 3 and 4.
     private static func install(_ installation: Installation) async throws {
-        let readme = try String(contentsOf: Shell.root.appendingPathComponent("README.md"), encoding: .utf8)
-        let block = try #require(readme.firstMatch(of: /```sh\n([^`]*call-scheduler migrate[^`]*)```/)).1
+        let article = try Documents.article("RunningIt")
+        let block = try #require(article.firstMatch(of: /```sh\n([^`]*call-scheduler migrate[^`]*)```/)).1
         let commands = block.split(separator: "\n").filter { $0.contains(/^ +(DATABASE_URL_FILE|call-scheduler|ops)/) }
             .joined(separator: "\n").replacing(Self.secrets, with: installation.secrets.path)
         // The stack has made the database, and its users are the owners.

@@ -10,24 +10,6 @@ import Testing
 /// The documented way of a campaign manager, command by command.
 @Suite(.timeLimit(.minutes(20)))
 struct WalkThroughTests {
-    /// The commands of a document's shell blocks.
-    private static func commands(of document: String) throws -> String {
-        let url = Shell.root.appendingPathComponent(document)
-        var blocks: [String] = []
-        var block: [String]?
-        for line in try String(contentsOf: url, encoding: .utf8).components(separatedBy: "\n") {
-            if line == "```sh" {
-                block = []
-            } else if line == "```", let ended = block {
-                blocks.append(ended.joined(separator: "\n"))
-                block = nil
-            } else {
-                block?.append(line)
-            }
-        }
-        return blocks.joined(separator: "\n")
-    }
-
     private static func settings(_ scratch: Scratch, simulator: Int, webhooks: Int) -> String {
         """
         DATABASE_URL=\(scratch.databaseURL)
@@ -61,7 +43,8 @@ struct WalkThroughTests {
                     try Self.settings(scratch, simulator: simulator, webhooks: webhooks)
                         .write(to: folder.appendingPathComponent(name), atomically: true, encoding: .utf8)
                 }
-                let script = try Self.commands(of: "ops/two-countries.md").replacing("9180", with: "\(simulator)")
+                let script = try Documents.code(in: "ops/two-countries.md").filter(\.isBlock).map(\.text)
+                    .joined(separator: "\n").replacing("9180", with: "\(simulator)")
                 try script.write(to: folder.appendingPathComponent("commands"), atomically: true, encoding: .utf8)
                 // The environment would win over the settings files.
                 // With job control, as in a terminal; at the end nothing of it may be left running.
@@ -74,6 +57,67 @@ struct WalkThroughTests {
                 try await Shell.run(shell)
                 try await Self.check(real, rehearsal, folder)
             }
+        }
+    }
+
+    @Test("a first campaign is loaded, checked, started, watched and stopped as the README says")
+    func firstCampaign() async throws {
+        let program = try await ParsedCommand.program()
+        let commands = try Documents.commands(in: "README.md", names: program.names).filter {
+            $0.section.hasPrefix("## A first campaign")
+        }
+        #expect(commands.count > 14)
+        try await Scratch.run(isMigrated: false) { scratch in
+            let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(at: folder) }
+            let (never, respondent) = ("+493023125001", "+493023125002")
+            for (name, numbers) in [("never-call.csv", [never]), ("spring.csv", [never, respondent])] {
+                let text = (["phone_number"] + numbers).joined(separator: "\n")
+                try text.write(to: folder.appendingPathComponent(name), atomically: true, encoding: .utf8)
+            }
+            let simulator = try await Rehearsal.start(scenario: "{}")
+            let settings = Self.settings(scratch, simulator: 0, webhooks: try Ports.free())
+                .replacing("http://127.0.0.1:0\n", with: simulator.url + "\n")
+                .replacing("=rehearsal\n", with: "=\(Rehearsal.token)\n")
+            try settings.write(
+                to: folder.appendingPathComponent("call-scheduler.env"),
+                atomically: true,
+                encoding: .utf8
+            )
+            var roles: RunningRole?
+            let outcome: Result<Void, any Error>
+            do {
+                for command in commands {
+                    var words = command.words.map { $0.replacing("+49…", with: respondent) }
+                        .map { $0.replacing("+4930…", with: "+493023125000") }
+                    if !words.contains("--config") { words += ["--config", "call-scheduler.env"] }
+                    words = words.map { word in
+                        let isFile = word.hasSuffix(".env") || word.hasSuffix(".csv")
+                        return isFile ? folder.appendingPathComponent(word).path : word
+                    }
+                    guard words[0] != "all" else {
+                        roles = try RunningRole(words, [:])
+                        continue
+                    }
+                    let ended = try await Product.run(words)
+                    // It may well find something on a machine for tests: it says what.
+                    let isFine = ended.exitCode == 0 || words[0] == "doctor" && ended.exitCode == 1
+                    #expect(isFine, "\(words): \(ended.output)\(ended.errors)")
+                }
+                outcome = .success(())
+            } catch {
+                outcome = .failure(error)
+            }
+            await roles?.stop()
+            await simulator.role.stop()
+            try outcome.get()
+            let excluded = try await scratch.value("select count(*) from exclusion_list_entries", as: Int.self)
+            #expect(excluded == 2)
+            let states = try await scratch.value("select string_agg(status, ',') from campaigns", as: String.self)
+            #expect(states == "running" || states == "paused", "\(states)")
+            let exported = try String(contentsOf: folder.appendingPathComponent("contacts.csv"), encoding: .utf8)
+            #expect(exported.contains(respondent))
         }
     }
 

@@ -6,7 +6,7 @@ import Postgres
 import TestBasics
 import Testing
 
-/// Debian's PgBouncer in session mode, with nothing set that the README does not name.
+/// Debian's PgBouncer in session mode, with nothing set that the article "Running it" does not name.
 @Suite("pooler", .timeLimit(.minutes(20)))
 struct PoolerTests {
     private static func withPooler<R>(connections: Int = 20, _ body: (String) async throws -> R) async throws -> R {

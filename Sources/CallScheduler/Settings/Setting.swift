@@ -1,7 +1,7 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
-/// One setting: where it may come from and what it means. The list is what `--help` and the README show.
+/// One setting: where it may come from and what it means. The list is what `--help` and the article on settings show.
 struct Setting: Sendable {
     /// The environment variable; the flag is the same in lower case with dashes.
     let name: String
