@@ -97,6 +97,7 @@ let package = Package(
         .target(
             name: "Schemas",
             path: "Schemas",
+            exclude: ["Postgres/current.sql"],
             resources: [
                 .embedInCode("Postgres/0001_campaigns_contacts_attempts.sql"),
                 .embedInCode("Postgres/0002_survey_outcomes.sql"),
