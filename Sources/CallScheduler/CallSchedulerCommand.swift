@@ -23,7 +23,8 @@ struct CallSchedulerCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Campaigns:",
                 subcommands: [
-                    CampaignCommand.self, PolicyCommand.self, ContactsCommand.self, ExclusionsCommand.self,
+                    CampaignCommand.self, PolicyCommand.self, ContactsCommand.self, CallsCommand.self,
+                    ExclusionsCommand.self,
                     HolidaysCommand.self, StatusCommand.self, ReportCommand.self, PauseCommand.self, ResumeCommand.self,
                     TrunkCommand.self,
                 ]

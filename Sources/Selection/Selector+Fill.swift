@@ -179,6 +179,7 @@ extension Selector {
     ) async throws {
         guard !requests.isEmpty else { return }
         self.metrics.claimed(requests.count, campaign: campaign.name)
+        summary.campaigns[campaign.name, default: .init(trunk: campaign.trunk)].claimed += requests.count
         FailPoint.selectorClaimed.reach()
         let spans = requests.map { request in
             startSpan(
@@ -199,6 +200,7 @@ extension Selector {
             if case .failure = result { true } else { false }
         }
         summary.published += requests.count - failed.count
+        summary.campaigns[campaign.name]?.published += requests.count - failed.count
         self.metrics.published.increment(by: requests.count - failed.count)
         if let first = failed.first {
             summary.unpublished += failed.count

@@ -15,6 +15,8 @@ extension Selector {
     /// What the clock has brought: campaigns that start or end, claims that nobody has dialed, calls that nobody watches.
     func sweep(_ summary: inout PassSummary) async throws {
         let moved = try await self.store.advanceCampaigns()
+        summary.started = moved.started.map(\.name)
+        summary.ended = moved.ended.map(\.name)
         for campaign in moved.started { self.logger.info("Campaign starts", metadata: campaign.metadata) }
         for campaign in moved.ended { self.logger.info("Campaign ends by its date", metadata: campaign.metadata) }
         let swept = try await self.store.sweepExpiredClaims()

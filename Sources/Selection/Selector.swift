@@ -19,6 +19,12 @@ import Tracing
 public final class Selector: Service {
     /// What one pass did.
     public struct PassSummary: Sendable, Equatable {
+        /// What was done for each campaign, by its name.
+        public var campaigns: [String: CampaignShare] = [:]
+        /// Campaigns that the clock has started.
+        public var started: [String] = []
+        /// Campaigns that the clock has ended.
+        public var ended: [String] = []
         /// Requests that the broker has confirmed.
         public var published = 0
         /// Claims that were given back because their request was not confirmed.
@@ -28,7 +34,9 @@ public final class Selector: Service {
         /// Open attempts that nobody watched, offered for adoption.
         public var renewedOrphans = 0
         /// Campaigns that have nothing left to call.
-        public var completedCampaigns = 0
+        public var completed: [String] = []
+        /// How many those are.
+        public var completedCampaigns: Int { self.completed.count }
         /// Campaigns and trunks that were put aside, because their own statements and queues fail.
         public var putAside = 0
         /// Trunks on which more was due than the queue had room for.
@@ -39,6 +47,16 @@ public final class Selector: Service {
         public var wasLimitedByRests = false
         /// Whether its time was up while there was still room, and somebody to call.
         public var wasCutShort = false
+
+        /// What a pass did for one campaign.
+        public struct CampaignShare: Sendable, Equatable {
+            /// Its trunk.
+            public let trunk: String
+            /// Contacts that were claimed.
+            public var claimed = 0
+            /// Requests that the broker has confirmed.
+            public var published = 0
+        }
     }
 
     let configuration: SelectorConfiguration
@@ -152,7 +170,7 @@ public final class Selector: Service {
         try await self.sweep(&summary)
         try await self.fill(until: start + self.configuration.passLimit, &summary)
         for campaign in try await self.store.completeExhausted() {
-            summary.completedCampaigns += 1
+            summary.completed.append(campaign.name)
             self.logger.info("Campaign is complete", metadata: campaign.metadata)
         }
         self.metrics.standing(try await self.store.campaignFigures())

@@ -9,8 +9,16 @@ struct SelectorCommand: AsyncParsableCommand {
         abstract: "Find contacts that may be called now, claim them and queue them for the dialers."
     )
     @OptionGroup var common: CommonOptions
+    @Flag(help: "Make one pass, say what it did, and end: with 1 if something is put aside or could not be queued.")
+    var once = false
+    @Flag(help: "With --once: print JSON for machines.") var json = false
+
+    func validate() throws {
+        guard self.once || !self.json else { throw ValidationError("--json goes with --once") }
+    }
 
     func run() async throws {
+        guard !self.once else { return try await SelectorPass.run(self.common, json: self.json) }
         try await RoleProcess.run([.selector], common: self.common)
     }
 }

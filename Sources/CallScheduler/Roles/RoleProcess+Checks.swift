@@ -9,9 +9,9 @@ import Postgres
 
 extension RoleProcess {
     /// Waits for the database and makes sure that it has the schema that this program needs.
-    func checkSchema() async throws {
+    static func checkSchema(_ store: CallStore, _ logger: Logger) async throws {
         do {
-            try await self.compareSchema()
+            try await Self.compareSchema(store, logger)
         } catch let error as PostgresError where error.sqlState == "42501" {
             // Rights come with `ops/make-users`, perhaps in a moment: who stays down then is missed.
             throw NotLetIn(
@@ -20,8 +20,8 @@ extension RoleProcess {
         }
     }
 
-    private func compareSchema() async throws {
-        switch try await self.store.schemaState() {
+    private static func compareSchema(_ store: CallStore, _ logger: Logger) async throws {
+        switch try await store.schemaState() {
         case .current: return
         case .behind(_, let missing):
             throw StoreError(
@@ -29,7 +29,7 @@ extension RoleProcess {
                 message: "the database lacks \(missing.count) migration(s): run `call-scheduler migrate`"
             )
         case .ahead(let version):
-            self.logger.warning(
+            logger.warning(
                 "The database's schema is newer than this program",
                 metadata: ["version": "\(version)"]
             )

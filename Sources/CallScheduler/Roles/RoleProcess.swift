@@ -128,7 +128,7 @@ struct RoleProcess {
 
     private func work(_ board: HealthBoard) async throws {
         board.starts("waits for the database, \(self.settings.databaseWords)")
-        try await self.checkSchema()
+        try await Self.checkSchema(self.store, self.logger)
         board.starts("waits for the broker, \(self.broker.redactedDescription)")
         let publisher = self.connection(.publisher, topology: self.publisherTopology)
         try await publisher.waitUntilReady(timeout: .seconds(30))

@@ -38,7 +38,7 @@ extension CallStore {
         }
     }
 
-    /// A claim's time is in its `call_id`, a UUID of version 7. By two clocks, which may differ a little.
+    /// By two clocks, which may differ a little.
     private static let selectTrunkFigures = PostgresStatement(
         name: "trunk_figures",
         """
@@ -47,8 +47,7 @@ extension CallStore {
         from campaigns k
         left join trunks t on t.name = k.trunk
         left join lateral (
-            select to_timestamp(('x' || left(replace(p.call_id::text, '-', ''), 12))::bit(48)::bigint / 1000.0)
-                as claimed_at
+            select \(CallStore.claimTime("p.call_id")) as claimed_at
             from contacts p
             where p.campaign_id = k.id and p.state = 'in_progress' and p.prior_state is not null
             order by p.lease_until
