@@ -163,6 +163,11 @@ public enum Schemas {
                 name: "appointments",
                 sql: Self.text(PackageResources._028_appointments_sql)
             ),
+            Migration(
+                number: 29,
+                name: "consent_with_proof",
+                sql: Self.text(PackageResources._029_consent_with_proof_sql)
+            ),
         ]
     }
 
@@ -180,12 +185,18 @@ public enum Schemas {
     public static var policies: [String: String] {
         [
             "au": Self.text(PackageResources.au_json),
+            "br": Self.text(PackageResources.br_json),
             "ca": Self.text(PackageResources.ca_json),
             "cautious": Self.text(PackageResources.cautious_json),
             "de": Self.text(PackageResources.de_json),
+            "es": Self.text(PackageResources.es_json),
             "fr": Self.text(PackageResources.fr_json),
+            "fr-research": Self.text(PackageResources.fr_research_json),
             "gb": Self.text(PackageResources.gb_json),
+            "in": Self.text(PackageResources.in_json),
             "it": Self.text(PackageResources.it_json),
+            "it-research": Self.text(PackageResources.it_research_json),
+            "pt": Self.text(PackageResources.pt_json),
             "us": Self.text(PackageResources.us_json),
             "us-strict": Self.text(PackageResources.us_strict_json),
         ]

@@ -1,4 +1,4 @@
--- The schema as the migrations up to 0028_appointments make it, for reading: written by ops/write-schema,
+-- The schema as the migrations up to 0029_consent_with_proof make it, for reading: written by ops/write-schema,
 -- held against a migrated database by SchemaTests, and never run by the program. Rights are in ops/postgres/roles.sql.
 -- Tables come in the order in which they were made, then the functions, in that in which they were made
 -- last, then triggers by table.
@@ -115,6 +115,8 @@ CREATE TABLE campaigns (
     retry_at timestamptz,
     -- Since when a campaign is paused because all were; null once its state is changed by itself.
     paused_with_all_at timestamptz,
+    -- The policy's; null where consent does not end by itself.
+    consent_expires interval,
     CONSTRAINT campaigns_call_days_check CHECK (((cardinality(call_days) > 0) AND (call_days <@ ARRAY[(1)::smallint, (2)::smallint, (3)::smallint, (4)::smallint, (5)::smallint, (6)::smallint, (7)::smallint]))),
     CONSTRAINT campaigns_caller_id_check CHECK ((caller_id ~ '^\+[1-9][0-9]{6,14}$'::text)),
     -- Outside the policy's windows altogether, a campaign would never call and never say why.
@@ -124,6 +126,7 @@ CREATE TABLE campaigns (
     CONSTRAINT campaigns_check1 CHECK ((allowed_call_start_local <> allowed_call_end_local)),
     CONSTRAINT campaigns_check2 CHECK ((starts_at < ends_at)),
     CONSTRAINT campaigns_check3 CHECK (((status <> 'running'::text) OR ((caller_id IS NOT NULL) AND (answer_url IS NOT NULL)))),
+    CONSTRAINT campaigns_consent_expires_check CHECK ((consent_expires > '00:00:00'::interval)),
     CONSTRAINT campaigns_day_parts_check CHECK ((jsonb_typeof(day_parts) = 'array'::text)),
     CONSTRAINT campaigns_max_attempts_check CHECK (((max_attempts >= 1) AND (max_attempts <= 15))),
     CONSTRAINT campaigns_max_call_seconds_check CHECK (((max_call_seconds >= 10) AND (max_call_seconds <= 14400))),
@@ -186,6 +189,9 @@ CREATE TABLE contacts (
     do_not_call_at timestamptz,
     -- Which import has brought a contact. No index: an undo reads the campaign's contacts.
     import_id uuid,
+    consent_at timestamptz,
+    consent_source text,
+    consent_proof text,
     CONSTRAINT contacts_attempts_count_check CHECK ((attempts_count >= 0)),
     CONSTRAINT contacts_check CHECK (((state <> 'in_progress'::text) OR ((call_id IS NOT NULL) AND (lease_until IS NOT NULL)))),
     CONSTRAINT contacts_check1 CHECK (((prior_state IS NULL) OR (state = 'in_progress'::text))),
@@ -245,6 +251,8 @@ CREATE TABLE call_attempts (
     had_consent boolean,
     ringing_at timestamptz,
     cancel_requested_at timestamptz,
+    -- The date of the consent under which the call was made.
+    consent_at timestamptz,
     CONSTRAINT call_attempts_answered_by_check CHECK ((answered_by = ANY (ARRAY['human'::text, 'machine'::text, 'fax'::text, 'unknown'::text]))),
     CONSTRAINT call_attempts_attempt_number_check CHECK (((attempt_number >= 1) AND (attempt_number <= 15))),
     CONSTRAINT call_attempts_check CHECK (((status = 'ended'::text) = (ended_at IS NOT NULL))),
@@ -436,6 +444,7 @@ CREATE TABLE campaign_rules (
     time_zone text NOT NULL,
     max_attempts smallint NOT NULL,
     ends_at timestamptz,
+    consent_expires interval,
     CONSTRAINT campaign_rules_pkey PRIMARY KEY (id),
     CONSTRAINT campaign_rules_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaigns(id) ON DELETE CASCADE
 );
@@ -488,6 +497,10 @@ CREATE TABLE consents (
     campaign_id uuid,
     is_given boolean NOT NULL,
     recorded_at timestamptz DEFAULT clock_timestamp() NOT NULL,
+    -- What was said by number: recorded_at stands in where no date was given.
+    given_at timestamptz,
+    source text,
+    proof text,
     CONSTRAINT consents_phone_number_check CHECK ((phone_number ~ '^\+[1-9][0-9]{6,14}$'::text)),
     CONSTRAINT consents_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaigns(id) ON DELETE CASCADE
 );
@@ -808,18 +821,6 @@ CREATE FUNCTION count_day_part(used smallint[], part smallint, change integer) R
     select array_agg(
         (coalesce(used[n], 0) + case when n = part then change else 0 end)::smallint order by n)
     from generate_series(1, greatest(part, cardinality(used))) as n
-$$;
-
-CREATE FUNCTION keep_campaign_rules() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-begin
-    insert into campaign_rules (
-        campaign_id, calling_week, blocked_dates, number_limits, requires_consent, time_zone, max_attempts, ends_at)
-    values (new.id, new.calling_week, new.blocked_dates, new.number_limits, new.requires_consent, new.time_zone,
-        new.max_attempts, new.ends_at);
-    return null;
-end
 $$;
 
 CREATE FUNCTION keep_region_rules() RETURNS trigger
@@ -1428,7 +1429,29 @@ CREATE FUNCTION attempt_disposition(outcome text, counted boolean, answered_by t
     end)::smallint
 $$;
 
+-- Whether consent of a date counts at an instant. A day's date may lie ahead of an instant in a zone that is ahead.
+CREATE FUNCTION consent_holds(given_at timestamptz, expires interval, at_instant timestamptz) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+    select expires is null
+        or coalesce(given_at + expires > at_instant and given_at <= at_instant + interval '1 day', false)
+$$;
+
+CREATE FUNCTION keep_campaign_rules() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    insert into campaign_rules (
+        campaign_id, calling_week, blocked_dates, number_limits, requires_consent, time_zone, max_attempts, ends_at,
+        consent_expires)
+    values (new.id, new.calling_week, new.blocked_dates, new.number_limits, new.requires_consent, new.time_zone,
+        new.max_attempts, new.ends_at, new.consent_expires);
+    return null;
+end
+$$;
+
 CREATE TRIGGER campaigns_first_rules AFTER INSERT ON campaigns FOR EACH ROW EXECUTE FUNCTION keep_campaign_rules();
+CREATE TRIGGER campaigns_new_consent_rule AFTER UPDATE ON campaigns FOR EACH ROW WHEN (((new.consent_expires IS DISTINCT FROM old.consent_expires) AND (NOT (((((((new.calling_week IS DISTINCT FROM old.calling_week) OR (new.blocked_dates IS DISTINCT FROM old.blocked_dates)) OR (new.number_limits IS DISTINCT FROM old.number_limits)) OR (new.requires_consent IS DISTINCT FROM old.requires_consent)) OR (new.time_zone IS DISTINCT FROM old.time_zone)) OR (new.max_attempts IS DISTINCT FROM old.max_attempts)) OR (new.ends_at IS DISTINCT FROM old.ends_at))))) EXECUTE FUNCTION keep_campaign_rules();
 CREATE TRIGGER campaigns_new_rules AFTER UPDATE ON campaigns FOR EACH ROW WHEN ((((((((new.calling_week IS DISTINCT FROM old.calling_week) OR (new.blocked_dates IS DISTINCT FROM old.blocked_dates)) OR (new.number_limits IS DISTINCT FROM old.number_limits)) OR (new.requires_consent IS DISTINCT FROM old.requires_consent)) OR (new.time_zone IS DISTINCT FROM old.time_zone)) OR (new.max_attempts IS DISTINCT FROM old.max_attempts)) OR (new.ends_at IS DISTINCT FROM old.ends_at))) EXECUTE FUNCTION keep_campaign_rules();
 
 CREATE TRIGGER contacts_count_deleted AFTER DELETE ON contacts REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION count_contacts();

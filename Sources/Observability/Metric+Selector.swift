@@ -68,6 +68,13 @@ extension Metric {
             worry: "it rises: the window was closed, the campaign stood still, or no line was free; ask `contacts why`"
         ),
         Metric(
+            "selector_policies_overdue",
+            .gauge,
+            "selector",
+            "Policies of campaigns that are not over which were to be looked at again before today.",
+            worry: "it is not 0: `policy list` and `doctor` name them"
+        ),
+        Metric(
             "selector_orphans_renewed_total",
             .counter,
             "selector",

@@ -35,6 +35,7 @@ extension Selector {
             )
         }
         try await self.store.sweepRoles()
+        self.metrics.overduePolicies.record(try await self.store.overduePolicies().count)
         let missed = try await self.store.noteMissedAppointments()
         self.metrics.appointmentsMissed.increment(by: missed)
         if missed > 0 {

@@ -13,6 +13,7 @@ struct SelectorMetrics: Sendable {
     let publishFailed = Counter(label: "call_scheduler_selector_publish_failed_total")
     let leasesExpired = Counter(label: "call_scheduler_selector_leases_expired_total")
     let appointmentsMissed = Counter(label: "call_scheduler_selector_appointments_missed_total")
+    let overduePolicies = Gauge(label: "call_scheduler_selector_policies_overdue")
     let orphansRenewed = Counter(label: "call_scheduler_selector_orphans_renewed_total")
     let passes = Counter(label: "call_scheduler_selector_passes_total")
     let passesFailed = Counter(label: "call_scheduler_selector_passes_failed_total")

@@ -135,7 +135,7 @@ struct CSVTests {
         let full = try columns.row(
             [
                 "7", "+14155550101", "a@b.c", "de", "yes", "0", "Europe/Berlin", "us", "Männer 18-29/Nord",
-                "2026-12-03 18:30", "2026-12-03T18:45+01:00",
+                "2026-12-03 18:30", "2026-12-03T18:45+01:00", "2026-03-04", "web form", "form 12",
             ]
         )
         #expect(full.externalID == "7")
@@ -146,12 +146,22 @@ struct CSVTests {
         #expect(full.cell == "Männer 18-29/Nord")
         #expect(full.appointmentAt?.text == "2026-12-03T18:30:00" && full.appointmentAt?.isLocal == true)
         #expect(full.appointmentUntil?.text == "2026-12-03T18:45:00+01:00" && full.appointmentUntil?.isLocal == false)
+        #expect(full.consent == (try ConsentRecord(givenAt: "2026-03-04", source: "web form", proof: "form 12")))
+        #expect(full.consent?.givenAt == "2026-03-04T00:00:00Z")
         let bare = try columns.row(["", "\u{A0}+14155550101 ", "", "", "", "", "", "", ""])
         #expect(bare.phoneNumber == "+14155550101")
         #expect(bare.externalID == nil)
         #expect(bare.timeZone == nil)
+        #expect(bare.consent == nil)
         for (fields, reason) in [
-            (["", "x", "", "", "", "", "", "", "", "", "", "more"], "fields"),
+            (["", "x", "", "", "", "", "", "", "", "", "", "", "", "", "more"], "fields"),
+            (["", "x", "", "", "yes", "", "", "", "", "", "", "04.03.2026"], "consent_at"),
+            (["", "x", "", "", "yes", "", "", "", "", "", "", "2026-02-30"], "consent_at"),
+            (["", "x", "", "", "", "", "", "", "", "", "", "2026-03-04"], "without has_prior_consent"),
+            (
+                ["", "x", "", "", "yes", "", "", "", "", "", "", "", String(repeating: "s", count: 201)],
+                "consent_source is longer"
+            ),
             (["", "x", "", "", "", "", "", "", "", "2026-02-30T10:00"], "appointment_at"),
             (["", "x", "", "", "", "", "", "", "", "", "2026-02-20T10:00"], "without appointment_at"),
             (["", "x", "nobody", "", "", "", "", "", ""], "email"),

@@ -23,6 +23,9 @@ struct ShippedPolicyTests {
         var evidence = policy.windows.map(\.evidence) + policy.limitRules.map(\.evidence)
         evidence += [policy.consentRule.evidence, policy.attemptsRule.evidence]
         evidence += [policy.ringTimeoutRule?.evidence, policy.holidays?.evidence].compactMap(\.self)
+        evidence += [policy.callerIDRule?.evidence, policy.consentExpiryRule?.evidence].compactMap(\.self)
+        evidence += [policy.disclosureRule?.evidence].compactMap(\.self)
+        #expect(try #require(policy.reviewBy) > policy.version)
         for one in evidence {
             #expect(one.source.count > 10)
             #expect(one.asOf <= policy.version)
@@ -39,6 +42,11 @@ struct ShippedPolicyTests {
         #expect((cautious.ringTimeoutMinimum ?? 0) >= (other.ringTimeoutMinimum ?? 0))
         #expect(cautious.maximumAttempts <= other.maximumAttempts)
         #expect(cautious.requiresConsent || !other.requiresConsent)
+        #expect(other.consentPeriod == nil || cautious.consentPeriod == other.consentPeriod)
+        #expect(other.disclosure == nil || cautious.disclosure != nil)
+        #expect(try #require(cautious.reviewBy) <= #require(other.reviewBy))
+        let countries = other.callerIDRule?.value.countries ?? []
+        #expect(countries.allSatisfy { cautious.callerIDRule?.value.countries.contains($0) == true })
         for limit in other.limits {
             let isKept = cautious.limits.contains {
                 $0.attempts <= limit.attempts && $0.hours >= limit.hours
@@ -53,6 +61,40 @@ struct ShippedPolicyTests {
         let (federal, strict) = (try Self.policy("us"), try Self.policy("us-strict"))
         #expect(strict.week.intersection(federal.week) == strict.week)
         #expect(strict.blockedDates == federal.blockedDates)
+    }
+
+    @Test(
+        "the caller IDs that the cited texts allow and forbid",
+        arguments: [
+            ("fr", ["+33162000000", "+33948123456", "+339475123456", "+33800123456", "+493023125140"]),
+            ("fr-research", ["+33270123456", "+33569123456"]), ("it", ["+390844123456", "+390612345678"]),
+            ("it-research", ["+390844123456"]), ("es", ["+34400123456", "+34912345678", "+34900123456"]),
+            ("in", ["+911401234567", "+911600123456"]), ("cautious", ["+33162000000", "+12025550199"]),
+            ("de", ["+4915112345678"]),
+        ]
+    )
+    func allowedCallerIDs(name: String, numbers: [String]) throws {
+        let policy = try Self.policy(name)
+        for number in numbers { #expect(policy.fault(ofCallerID: try PhoneNumber(number)) == nil, "\(number)") }
+    }
+
+    @Test(
+        "a caller ID that the cited text forbids is refused with the reason, and without the number",
+        arguments: [
+            ("fr", ["+33612345678", "+33712345678", "+33123456789", "+33512345678", "+33912345678", "+339474123456"]),
+            ("fr-research", ["+33199005555", "+33612345678"]), ("it", ["+390843123456"]),
+            ("it-research", ["+390843123456"]), ("es", ["+34612345678", "+34712345678"]),
+            ("in", ["+919812345678", "+916812345678"]),
+            ("cautious", ["+33612345678", "+34612345678", "+390843123456"]),
+        ]
+    )
+    func forbiddenCallerIDs(name: String, numbers: [String]) throws {
+        let policy = try Self.policy(name)
+        for number in numbers {
+            let fault = try #require(policy.fault(ofCallerID: try PhoneNumber(number)), "\(number)")
+            #expect(fault.contains(policy.label))
+            #expect(!fault.contains(number))
+        }
     }
 
     private static let calendar: Calendar = {
@@ -124,8 +166,29 @@ struct ShippedPolicyTests {
         return substitutes
     }
 
-    private static func expected(_ region: String, _ year: Int) throws -> [Date] {
-        switch region {
+    private static func expected(_ policy: String, _ year: Int) throws -> [Date] {
+        switch policy.replacing("-research", with: "") {
+        case "es":
+            let dates = try Self.expected(
+                year,
+                fixed: [
+                    (1, 1), (1, 6), (3, 19), (5, 1), (8, 15), (10, 12), (11, 1), (12, 6), (12, 8), (12, 25),
+                ],
+                easter: [-3, -2]
+            )
+            return try dates + dates.filter { Self.weekday($0) == 1 }.map { try Self.add(1, to: $0) }
+        case "pt":
+            return try Self.expected(
+                year,
+                fixed: [(1, 1), (4, 25), (5, 1), (6, 10), (8, 15), (10, 5), (11, 1), (12, 1), (12, 8), (12, 25)],
+                easter: [-2, 0, 60]
+            )
+        case "br":
+            return try Self.expected(
+                year,
+                fixed: [(1, 1), (4, 21), (5, 1), (9, 7), (10, 12), (11, 2), (11, 15), (11, 20), (12, 25)],
+                easter: [-2]
+            )
         case "fr":
             return try Self.expected(
                 year,
@@ -177,7 +240,9 @@ struct ShippedPolicyTests {
 
     @Test(
         "the holidays of 2026 to 2028 are those that the rules give, substitute days included",
-        arguments: ["us", "us-strict", "gb", "fr", "it", "de", "au"]
+        arguments: [
+            "us", "us-strict", "gb", "fr", "fr-research", "it", "it-research", "de", "au", "es", "pt", "br",
+        ]
     )
     func holidays(name: String) throws {
         let expected = try Set((2026...2028).flatMap { try Self.expected(name, $0) }.map(Self.text)).sorted()

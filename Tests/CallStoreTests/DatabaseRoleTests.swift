@@ -220,6 +220,7 @@ struct DatabaseRoleTests {
         try await Self.tell(store, .selector)
         try await store.sweepRoles()
         _ = try await store.noteMissedAppointments()
+        _ = try await store.overduePolicies()
         _ = try await store.trunksWithOrphans()
         _ = try await store.orphanedAttempts(trunk: "default", limit: 9)
         _ = try await store.completeExhausted()

@@ -192,6 +192,92 @@ struct PolicyTests {
             ]
         )
         + Self.cases(
+            "fr-research",
+            "Europe/Paris",
+            [
+                (
+                    "the decree's hours, while the profession's are not known",
+                    ["2026-11-23 10:00", "2026-11-23 12:59", "2026-11-23 14:00", "2026-11-23 19:59"],
+                    [
+                        "2026-11-23 09:59", "2026-11-23 13:30", "2026-11-23 20:00", "2026-11-28 15:00",
+                        "2026-07-14 15:00",
+                    ]
+                )
+            ]
+        )
+        + Self.cases(
+            "it-research",
+            "Europe/Rome",
+            [
+                (
+                    "the telemarketing code's hours, while there are none for research",
+                    ["2026-11-23 09:00", "2026-11-28 18:59"],
+                    ["2026-11-23 20:00", "2026-11-28 09:59", "2026-11-29 12:00", "2026-12-08 12:00"]
+                )
+            ]
+        )
+        + Self.cases(
+            "es",
+            "Europe/Madrid",
+            [
+                (
+                    "RDL 1/2007, art. 96.2: ni antes de las 9 horas ni más tarde de las 21 horas",
+                    ["2026-11-23 09:00", "2026-11-27 20:59:59"], ["2026-11-23 08:59", "2026-11-27 21:00"]
+                ),
+                (
+                    "RDL 1/2007, art. 96.2: ni festivos o fines de semana", ["2026-11-03 12:00"],
+                    [
+                        "2026-11-28 12:00", "2026-11-29 12:00", "2026-10-12 12:00", "2026-11-02 12:00",
+                        "2026-12-07 12:00", "2027-03-26 12:00",
+                    ]
+                ),
+            ]
+        )
+        + Self.cases(
+            "es",
+            "Atlantic/Canary",
+            [("RDL 1/2007, art. 96.2, an hour behind", ["2026-11-23 20:30"], ["2026-11-23 08:30"])]
+        )
+        + Self.cases(
+            "pt",
+            "Europe/Lisbon",
+            [
+                (
+                    "DL 134/2009, art. 7.º: nunca antes das 9 horas nem depois das 22 horas",
+                    ["2026-11-23 09:00", "2026-11-23 21:59"], ["2026-11-23 08:59", "2026-11-23 22:00"]
+                ),
+                (
+                    "DL 134/2009, art. 7.º: períodos de descanso em uso", ["2026-12-02 12:00"],
+                    ["2026-11-28 12:00", "2026-11-29 12:00", "2026-12-01 12:00", "2026-06-04 12:00"]
+                ),
+            ]
+        )
+        + Self.cases(
+            "br",
+            "America/Sao_Paulo",
+            [
+                (
+                    "Rio de Janeiro, Lei 7853: de segunda a sexta, das 8h às 18h",
+                    ["2026-11-23 08:00", "2026-11-27 17:59"],
+                    ["2026-11-23 07:59", "2026-11-23 18:00", "2026-11-28 12:00", "2026-11-29 12:00"]
+                ),
+                (
+                    "Rio de Janeiro, Lei 7853: not on holidays", ["2026-11-19 12:00"],
+                    ["2026-11-20 12:00", "2026-11-02 12:00", "2027-03-26 12:00"]
+                ),
+            ]
+        )
+        + Self.cases(
+            "in",
+            "Asia/Kolkata",
+            [
+                (
+                    "TCCCPR 2018: 10 a.m. to 9 p.m.", ["2026-11-23 10:00", "2026-11-29 20:59"],
+                    ["2026-11-23 09:59", "2026-11-29 21:00"]
+                )
+            ]
+        )
+        + Self.cases(
             "cautious",
             "Africa/Nairobi",
             [
@@ -406,7 +492,7 @@ struct PolicyTests {
                 "select array_agg(coalesce(policy, '-') order by id) from call_attempts",
                 as: [String].self
             )
-            #expect(policies == ["-", "any-time@2026-11-24"])
+            #expect(policies == ["-", policy.label])
         }
     }
 }

@@ -4,6 +4,7 @@
 import AMQP
 import CallModel
 import CallQueues
+import CallStore
 import Foundation
 import Logging
 import NIOHTTP1
@@ -139,6 +140,17 @@ struct AlertFiringTests {
     ]
 
     private static let troublesOfRecords = [
+        Trouble(name: "nobody has looked at a policy again", alerts: ["PolicyOverdue"]) { house in
+            let policy = try await house.store.policy(named: "us")
+            let overdue = try Policy.parse(
+                policy.document.replacing(try #require(policy.reviewBy), with: "2020-01-01")
+                    .replacing("\"\(policy.version)\"", with: "\"2020-01-01\"")
+            )
+            let settings = CampaignSettings(name: "overdue", timeZone: "America/New_York")
+            _ = try await house.store.createCampaign(settings, policy: overdue)
+        } end: {
+            try await $0.command(["campaign", "cancel", "overdue"])
+        },
         Trouble(name: "a campaign's statement fails", alerts: ["PutAside"]) { house in
             try await house.campaign("aside", contacts: 3)
             try await eventually("it is over") { try await house.count("contacts where state = 'in_progress'") == 0 }

@@ -25,6 +25,21 @@ struct PolicySchemaTests {
         #expect(try check.faults(in: Array(changed.utf8)).isEmpty)
     }
 
+    @Test("the schema and the reader take and refuse the same periods of consent")
+    func consentPeriods() throws {
+        let document = try #require(Schemas.policies["es"])
+        let check = try SchemaCheck(schema: Schemas.policySchema)
+        for (period, isOne) in [
+            ("P2Y", true), ("P6M", true), ("P90D", true), ("P1Y", true), ("P0Y", false), ("2Y", false), ("P2W", false),
+            ("P1Y6M", false), ("two years", false), ("P-1Y", false),
+        ] {
+            let changed = document.replacing(#""value": "P2Y""#, with: #""value": "\#(period)""#)
+            #expect(changed.contains(period))
+            #expect(((try? Policy.parse(changed)) != nil) == isOne, "\(period)")
+            #expect(try check.faults(in: Array(changed.utf8)).isEmpty == isOne, "\(period)")
+        }
+    }
+
     @Test(
         "what the schema refuses, the reader refuses",
         arguments: [
@@ -34,7 +49,11 @@ struct PolicySchemaTests {
             (#""value": 8"#, #""value": 16"#), (#""date": "2026-01-01""#, #""date": "01.01.2026""#),
             (#""regions": ["FR"]"#, #""regions": ["France"]"#), (#""purposes": ["marketing"]"#, #""purposes": []"#),
             (#""rest_after": ["refused"]"#, #""rest_after": ["declined"]"#),
-            (#""version": "2026-11-27""#, #""version": "v1""#), (#""name": "fr""#, #""name": "FR""#),
+            (##""forbidden": ["+331""##, ##""forbidden": ["06""##), (##""country": "FR""##, ##""country": "France""##),
+            (##""allowed": ["+33162""##, ##""permitted": ["+33162""##),
+            (##""disclosure": {"value": "Vous parlez avec une voix artificielle.""##, ##""disclosure": {"value": """##),
+            (##""review_by": "2027-06-30""##, ##""review_by": "summer""##),
+            (#""version": "2026-11-28""#, #""version": "v1""#), (#""name": "fr""#, #""name": "FR""#),
         ]
     )
     func refused(part: String, by: String) throws {

@@ -39,14 +39,14 @@ $$;
 
 -- Claims contacts, and completes campaigns that have nobody left to call.
 grant select on campaigns, trunks, campaign_strata, campaign_cells, regions, call_attempts, exclusion_list_entries,
-    campaign_exclusions, country_rests, appointments to call_scheduler_selector;
+    campaign_exclusions, country_rests, appointments, policies to call_scheduler_selector;
 grant update (tries, missed_at, try_at, try_until, done_at, is_kept) on appointments to call_scheduler_selector;
 grant update (status, status_reason, status_changed_at, updated_at, fault, fault_since, fault_count, retry_at) on campaigns
     to call_scheduler_selector;
 grant insert (name, fault, fault_since, fault_count, retry_at), update (fault, fault_since, fault_count, retry_at) on trunks
     to call_scheduler_selector;
 grant insert (campaign_id, status, reason, actor) on campaign_changes to call_scheduler_selector;
-grant select (id, campaign_id, phone_number, has_prior_consent, state, prior_state, call_id, lease_until, attempts_count,
+grant select (id, campaign_id, phone_number, has_prior_consent, consent_at, state, prior_state, call_id, lease_until, attempts_count,
     next_attempt_at, stratum_id, day_part_attempts, disposition) on contacts to call_scheduler_selector;
 grant update (state, prior_state, call_id, lease_until, next_attempt_at, excluded_reason) on contacts
     to call_scheduler_selector;
@@ -64,12 +64,12 @@ grant insert (name, paused_at, paused_reason) on trunks to call_scheduler_dialer
 grant select, insert (trunk, region, refused_at, rests_until, pause, error_code),
     update (refused_at, rests_until, pause, error_code) on country_rests to call_scheduler_dialer;
 grant update (paused_at, paused_reason) on trunks to call_scheduler_dialer;
-grant select (id, campaign_id, phone_number, has_prior_consent, do_not_call, time_zone, state, prior_state, call_id,
+grant select (id, campaign_id, phone_number, has_prior_consent, consent_at, do_not_call, time_zone, state, prior_state, call_id,
     attempts_count, next_attempt_at, stratum_id, day_part_attempts, disposition) on contacts to call_scheduler_dialer;
 grant update (state, prior_state, call_id, lease_until, attempts_count, last_attempt_at, next_attempt_at,
     day_part_attempts, excluded_reason) on contacts to call_scheduler_dialer;
 grant insert (call_id, contact_id, campaign_id, attempt_number, phone_number, dialer_id, status, deadline_at, day_part,
-    had_consent, policy) on call_attempts to call_scheduler_dialer;
+    had_consent, consent_at, policy) on call_attempts to call_scheduler_dialer;
 grant update (dialer_id, status, provider_call_id, placed_at, provider_raw_status, ended_at, outcome, error_code, counted,
     cancel_requested_at)
     on call_attempts to call_scheduler_dialer;

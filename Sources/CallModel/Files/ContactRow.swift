@@ -15,6 +15,9 @@ public struct ContactColumns: Sendable {
         case cell
         case appointmentAt = "appointment_at"
         case appointmentUntil = "appointment_until"
+        case consentAt = "consent_at"
+        case consentSource = "consent_source"
+        case consentProof = "consent_proof"
     }
 
     /// The columns that are understood, in their usual order.
@@ -44,6 +47,8 @@ public struct ContactColumns: Sendable {
         public var appointmentAt: AppointmentTime?
         /// Until when that is meant.
         public var appointmentUntil: AppointmentTime?
+        /// When, where and how consent was given; nil when nothing is said of it.
+        public var consent: ConsentRecord?
     }
 
     /// Why a header or a row cannot be used.
@@ -72,6 +77,7 @@ public struct ContactColumns: Sendable {
     /// - Throws: ``RowFault`` with the reason for the rejects file.
     public func row(_ fields: [String]) throws(Fault) -> Row {
         var row = Row()
+        var (consentAt, source, proof): (String?, String?, String?)
         try self.columns.read(fields) { column, value throws(Fault) in
             switch column {
             case .externalID: row.externalID = value
@@ -85,11 +91,19 @@ public struct ContactColumns: Sendable {
             case .cell: row.cell = try Self.cell(value)
             case .appointmentAt: row.appointmentAt = try Self.time(value, column)
             case .appointmentUntil: row.appointmentUntil = try Self.time(value, column)
+            case .consentAt: consentAt = value
+            case .consentSource: source = value
+            case .consentProof: proof = value
             }
         }
         guard row.appointmentUntil == nil || row.appointmentAt != nil else {
             throw Fault(reason: "appointment_until is there without appointment_at")
         }
+        guard let known = consentAt ?? source ?? proof, !known.isEmpty else { return row }
+        guard row.hasPriorConsent != nil else {
+            throw Fault(reason: "consent_at, consent_source or consent_proof is there without has_prior_consent")
+        }
+        row.consent = try ConsentRecord(givenAt: consentAt, source: source, proof: proof)
         return row
     }
 

@@ -2,10 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Policy {
-    private static let evidenceFields = ["source", "as_of", "confidence"]
+    static let evidenceFields = ["source", "as_of", "confidence"]
     private static let required = [
         "name", "version", "title", "notice", "as_of", "regions", "purposes", "windows", "limits", "requires_consent",
         "max_attempts", "notes",
+    ]
+    private static let others = [
+        "holidays", "ring_timeout_min_seconds", "caller_id", "consent_expires", "disclosure", "review_by",
     ]
 
     /// Reads a policy's document. Unknown fields are refused: a rule with a misspelt name must not be lost silently.
@@ -15,7 +18,7 @@ extension Policy {
     public static func parse(_ text: String) throws(Fault) -> Policy {
         let root = try PolicyValue.document(text)
         let fields = Fields(
-            try root.fields(Self.required + ["holidays", "ring_timeout_min_seconds"], required: Self.required)
+            try root.fields(Self.required + Self.others, required: Self.required)
         )
         let windows = try Self.windows(try fields["windows"])
         return Policy(
@@ -32,6 +35,10 @@ extension Policy {
             ringTimeoutRule: try Self.ringTimeout(fields.optional("ring_timeout_min_seconds")),
             consentRule: try Self.consent(try fields["requires_consent"]),
             attemptsRule: try Self.attempts(try fields["max_attempts"]),
+            callerIDRule: try Self.callerID(fields.optional("caller_id")),
+            consentExpiryRule: try Self.consentExpiry(fields.optional("consent_expires")),
+            disclosureRule: try Self.disclosure(fields.optional("disclosure")),
+            reviewBy: try fields.optional("review_by")?.date(),
             notes: try Self.notes(try fields["notes"]),
             week: try Self.week(windows, try fields["windows"]),
             document: text
@@ -39,7 +46,7 @@ extension Policy {
     }
 
     /// An object's fields; one that is asked for is there, because it was required.
-    private struct Fields {
+    struct Fields {
         private let values: [String: PolicyValue]
 
         init(_ values: [String: PolicyValue]) { self.values = values }
@@ -63,7 +70,7 @@ extension Policy {
         }
     }
 
-    private static func rule(_ value: PolicyValue) throws(Fault) -> Fields {
+    static func rule(_ value: PolicyValue) throws(Fault) -> Fields {
         let names = ["value"] + Self.evidenceFields
         return Fields(try value.fields(names, required: names))
     }
@@ -90,11 +97,7 @@ extension Policy {
     private static func regions(_ value: PolicyValue) throws(Fault) -> [String] {
         var regions: [String] = []
         for element in try value.elements() {
-            let region = try element.text()
-            guard region.wholeMatch(of: /[A-Z]{2}/) != nil else {
-                throw element.fault("'\(region.prefix(40))' is not an ISO country such as FR")
-            }
-            regions.append(region)
+            regions.append(try Self.region(element))
         }
         return regions
     }

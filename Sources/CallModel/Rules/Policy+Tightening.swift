@@ -31,6 +31,10 @@ extension Policy {
             changes.append("blocked dates: \(dates.count) from \(first) to \(last)")
         }
         if self.requiresConsent { changes.append("consent: only contacts with prior consent are called") }
+        if let period = self.consentPeriod, self.requiresConsent || settings.requiresConsent {
+            changes.append("consent: it counts for \(period) from its date, and without a date it does not")
+        }
+        if let disclosure = self.disclosure { changes.append("the interview must begin with: \(disclosure)") }
         return (effective, changes)
     }
 
@@ -44,7 +48,16 @@ extension Policy {
                 "window: \(settings.effectiveWeek) lies wholly outside what policy \(self.label) allows, \(self.week)"
             )
         }
+        if let fault = self.fault(ofCallerID: settings.callerID) { faults.append("caller-id: \(fault)") }
         return faults
+    }
+
+    /// What speaks against a caller ID.
+    /// - Parameter number: The number; nil while there is none.
+    /// - Returns: The reason, with its source; nil when it may be shown.
+    public func fault(ofCallerID number: PhoneNumber?) -> String? {
+        guard let rule = self.callerIDRule, let reason = number.flatMap(rule.value.fault) else { return nil }
+        return "\(reason): policy \(self.label), \(rule.evidence.source)"
     }
 }
 

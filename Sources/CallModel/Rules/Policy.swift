@@ -79,6 +79,14 @@ public struct Policy: Sendable, Equatable {
     public let consentRule: Rule<Bool>
     /// Attempts per contact, at most, 1 to 15.
     public let attemptsRule: Rule<Int>
+    /// Which numbers may be shown as the caller's; nil when the rules name none.
+    public let callerIDRule: Rule<CallerIDPrefixes>?
+    /// After how long consent counts no more; nil when it does not end by itself.
+    public let consentExpiryRule: Rule<ConsentPeriod>?
+    /// What an interview must begin with.
+    public let disclosureRule: Rule<String>?
+    /// By when the document is to be looked at again, `YYYY-MM-DD`; nil when it does not say.
+    public let reviewBy: String?
     /// What else a reader should know, and what is not enforced.
     public let notes: [String]
     /// When calling is allowed.
@@ -98,6 +106,15 @@ public struct Policy: Sendable, Equatable {
     public var maximumAttempts: Int { self.attemptsRule.value }
     /// Whether only contacts with prior consent may be called.
     public var requiresConsent: Bool { self.consentRule.value }
+    /// After how long consent counts no more, where it is required.
+    public var consentPeriod: ConsentPeriod? { self.consentExpiryRule?.value }
+    /// What an interview must begin with.
+    public var disclosure: String? { self.disclosureRule?.value }
+
+    /// Whether the document was to be looked at again before a day.
+    /// - Parameter day: `YYYY-MM-DD`.
+    /// - Returns: False where the document does not say when.
+    public func isOverdue(on day: String) -> Bool { self.reviewBy.map { $0 < day } ?? false }
 
     /// What is wrong with a document, and where.
     public struct Fault: Error, Sendable, Equatable, CustomStringConvertible {

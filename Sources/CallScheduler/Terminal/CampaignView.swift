@@ -23,6 +23,9 @@ struct CampaignView: Encodable {
     let numberLimits: [String]
     let dayParts: [String]
     private(set) var requiresConsent: Bool
+    private var consentExpires: String?
+    private var callerIdRule: String?
+    private var disclosure: String?
     let weight: Int
     let callsPerHour: Int?
     let targetCompletes: Int?
@@ -88,6 +91,9 @@ struct CampaignView: Encodable {
         self.policy = rules.policy
         self.effectiveWindow = rules.week.description
         self.requiresConsent = rules.requiresConsent
+        self.consentExpires = rules.consentPeriod?.text
+        self.callerIdRule = rules.callerIDs?.description
+        self.disclosure = rules.disclosure
     }
 
     var rows: [[String]] {
@@ -100,7 +106,13 @@ struct CampaignView: Encodable {
             ["retry after", Self.list(self.retryMinutes, " min")],
             ["attempts by outcome", Self.list(self.outcomeMaximums, " at most")],
             ["day parts", self.dayParts.isEmpty ? "none" : self.dayParts.joined(separator: "; ")],
-            ["consent", self.requiresConsent ? "required" : "not asked for"],
+            [
+                "consent",
+                self.requiresConsent
+                    ? "required" + (self.consentExpires.flatMap(ConsentPeriod.init).map { ", counts for \($0)" } ?? "")
+                    : "not asked for",
+            ],
+            ["interview begins with", self.disclosure ?? "–"],
             ["weight", String(self.weight)],
             ["calls per hour", self.callsPerHour.map { "\($0) at most" } ?? "the trunk's"],
             ["target of completes", self.targetCompletes.map(String.init) ?? "none"],
@@ -122,7 +134,8 @@ struct CampaignView: Encodable {
             ["max concurrent calls", self.maxConcurrentCalls.map(String.init) ?? "the trunk's"],
             ["ring timeout", "\(self.ringTimeoutSeconds) s"], ["longest call", "\(self.maxCallSeconds) s"],
             ["machine detection", self.detectsMachines ? "yes" : "no"],
-            ["caller id", self.callerId ?? "missing"], ["answer url", self.answerUrl ?? "missing"],
+            ["caller id", self.callerId ?? "missing"], ["caller id's rule", self.callerIdRule ?? "none"],
+            ["answer url", self.answerUrl ?? "missing"],
             ["starts at", self.startsAt?.formatted(.iso8601) ?? "–"],
             ["ends at", self.endsAt?.formatted(.iso8601) ?? "–"],
         ]

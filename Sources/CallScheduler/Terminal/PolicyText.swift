@@ -12,6 +12,8 @@ struct PolicyListView: Encodable {
     let title: String
     let regions: [String]
     let campaigns: Int
+    let reviewBy: String?
+    let isOverdue: Bool
     let installedAt: Date?
 
     init(_ entry: CallStore.PolicyEntry) {
@@ -20,6 +22,8 @@ struct PolicyListView: Encodable {
         self.title = entry.policy.title
         self.regions = entry.policy.regions
         self.campaigns = entry.campaigns
+        self.reviewBy = entry.policy.reviewBy
+        self.isOverdue = entry.isOverdue
         self.installedAt = entry.installedAt
     }
 }
@@ -40,6 +44,10 @@ enum PolicyText {
                 ["ring timeout", policy.ringTimeoutMinimum.map { "at least \($0) s" } ?? "–"],
                 ["max attempts", String(policy.maximumAttempts)],
                 ["consent", policy.requiresConsent ? "required" : "not required"],
+                ["consent counts", policy.consentPeriod.map { "for \($0) from its date" } ?? "until it is withdrawn"],
+                ["caller ID", policy.callerIDRule?.value.description ?? "any"],
+                ["begins with", policy.disclosure ?? "–"],
+                ["review by", policy.reviewBy ?? "–"],
                 ["blocked dates", Self.dates(policy)],
             ]
         )
@@ -48,6 +56,9 @@ enum PolicyText {
         for rule in policy.limitRules { Self.source("limit \(rule.value)", rule.evidence) }
         if let rule = policy.ringTimeoutRule { Self.source("ring timeout", rule.evidence) }
         Self.source("consent", policy.consentRule.evidence)
+        if let rule = policy.consentExpiryRule { Self.source("consent counts", rule.evidence) }
+        if let rule = policy.callerIDRule { Self.source("caller ID", rule.evidence) }
+        if let rule = policy.disclosureRule { Self.source("begins with", rule.evidence) }
         Self.source("max attempts", policy.attemptsRule.evidence)
         if let holidays = policy.holidays { Self.source("holidays \(holidays.region)", holidays.evidence) }
         if !policy.notes.isEmpty { Console.line("Notes:") }

@@ -24,7 +24,7 @@ extension CallStore {
         -- Ordered, so that two batches with contacts in common wait for each other instead of dead-locking.
         , claim as materialized (
             select c.id, c.call_id, c.campaign_id, c.phone_number, c.attempts_count, c.time_zone, c.do_not_call,
-                c.state, c.prior_state, c.has_prior_consent, c.stratum_id, c.day_part_attempts
+                c.state, c.prior_state, c.has_prior_consent, c.consent_at, c.stratum_id, c.day_part_attempts
             from contacts c
             where c.id = any ($2::uuid[])
             order by c.id
@@ -54,7 +54,7 @@ extension CallStore {
         , asked as materialized (
             select r.call_id, r.contact_id, r.place, c.campaign_id, s.cell, c.phone_number, c.attempts_count, k.caller_id,
                 k.answer_url, k.ring_timeout_seconds, k.max_call_seconds, k.detects_machines, w.day_part,
-                c.has_prior_consent, k.policy_name || '@' || k.policy_version as policy,
+                c.has_prior_consent, c.consent_at, k.policy_name || '@' || k.policy_version as policy,
                 greatest(l.rests_until, w.turn, x.excluded_until, w.country_rests_until) as rests_until,
                 case when x.excluded_until = 'infinity' then 'exclusion list'
                     when c.do_not_call then 'do_not_call' else 'no consent' end as excluded_reason,
@@ -62,7 +62,9 @@ extension CallStore {
                     when c.call_id is distinct from r.call_id then 'stale'
                     when c.prior_state is null then 'exists'
                     when c.do_not_call or x.excluded_until = 'infinity' then 'excluded'
-                    when k.requires_consent and not c.has_prior_consent then 'no_consent'
+                    when k.requires_consent
+                        and not (c.has_prior_consent and consent_holds(c.consent_at, k.consent_expires, now()))
+                        then 'no_consent'
                     when x.excluded_until is not null then 'excluded_for_now'
                     when k.status <> 'running' then 'campaign_not_running'
                     when k.ends_at <= now() then 'campaign_ended'
@@ -127,10 +129,10 @@ extension CallStore {
         , inserted as (
             insert into call_attempts (
                 call_id, contact_id, campaign_id, attempt_number, phone_number, dialer_id, status, deadline_at,
-                day_part, had_consent, policy)
+                day_part, had_consent, consent_at, policy)
             select j.call_id, j.contact_id, j.campaign_id, j.attempts_count + 1, j.phone_number, $4, 'placing',
                 now() + make_interval(secs => j.ring_timeout_seconds + j.max_call_seconds + $6),
-                j.day_part, j.has_prior_consent, j.policy
+                j.day_part, j.has_prior_consent, j.consent_at, j.policy
             from judged j
             where j.verdict = 'allowed'
             order by j.phone_number

@@ -63,18 +63,23 @@ extension CallStore {
     /// - Parameters:
     ///   - name: The campaign's name.
     ///   - changes: What changes.
-    /// - Throws: ``StoreError`` with code `notFound`; `PostgresError`.
+    /// - Throws: ``StoreError``: `notFound`, or `notAllowed` when the campaign's policy forbids the caller ID; `PostgresError`.
     public func change(campaign name: String, _ changes: CampaignChanges) async throws {
         let cells = String(decoding: try JSONEncoder().encode(changes.cellTargets), as: UTF8.self)
-        let result = try await self.client.execute(
-            Self.changeCampaign,
-            [
-                name, changes.callerID?.e164, changes.answerURL, changes.endsAt, changes.priority, changes.weight,
-                changes.maximumConcurrentCalls, changes.callsPerHour, changes.targetCompletes, cells,
-                changes.cleared.map(\.rawValue).sorted(),
-            ]
-        )
-        guard result.count > 0 else { throw Self.noCampaign(name) }
+        try await self.client.withTransaction { connection in
+            if let number = changes.callerID {
+                try await Self.requireCallerID(number, ofCampaign: name, on: connection)
+            }
+            let result = try await connection.execute(
+                Self.changeCampaign,
+                [
+                    name, changes.callerID?.e164, changes.answerURL, changes.endsAt, changes.priority, changes.weight,
+                    changes.maximumConcurrentCalls, changes.callsPerHour, changes.targetCompletes, cells,
+                    changes.cleared.map(\.rawValue).sorted(),
+                ]
+            )
+            guard result.count > 0 else { throw Self.noCampaign(name) }
+        }
     }
 
     private static let changeCampaign = PostgresStatement(

@@ -43,6 +43,7 @@ extension CallStore {
             "answer_url",
             "is missing (campaign set --answer-url)"
         )
+        try self.checkPolicy(row, error, warning)
         error(contacts == 0, "contacts", "there are none (contacts import FILE.csv --campaign \(name))")
         error(endsAt.map { $0 <= Date() } ?? false, "ends_at", "has passed")
         let unknownZones = try row.decode([String].self, named: "unknown_zones").joined(separator: "; ")
@@ -101,6 +102,32 @@ extension CallStore {
             "there are none: a number that is in several campaigns may be called by each (campaign create --limit)"
         )
         return problems
+    }
+
+    private func checkPolicy(
+        _ row: PostgresRow,
+        _ error: (Bool, String, String) -> Void,
+        _ warning: (Bool, String, String) -> Void
+    ) throws {
+        guard let policy = try row.decode(String?.self, named: "policy").map(Self.policy) else { return }
+        let callerID = try row.decode(String?.self, named: "caller_id").map { try PhoneNumber($0) }
+        if let fault = policy.fault(ofCallerID: callerID) { error(true, "caller_id", fault) }
+        let today = try row.decode(String.self, named: "today")
+        warning(
+            policy.isOverdue(on: today),
+            "policy",
+            "\(policy.label) was to be looked at again by \(policy.reviewBy ?? ""): is there a newer one (policy list)?"
+        )
+        if let disclosure = policy.disclosure {
+            warning(true, "disclosure", "the interview must begin with: \(disclosure)")
+        }
+        let unproven = try row.decode(Int.self, named: "without_valid_consent")
+        warning(
+            unproven > 0,
+            "consent_expires",
+            "consent of \(unproven) contacts has no date or is older than \(policy.consentPeriod?.description ?? "allowed"), "
+                + "and they will not be called"
+        )
     }
 
     private func checkEnd(
@@ -166,13 +193,21 @@ extension CallStore {
                 select case when u.unknown is null then call_window_opens_at(
                     k.calling_week, blocked_in(k.blocked_dates, d.region), d.zones,
                     greatest(now(), k.starts_at)) end as opens_at) w)
-        select k.caller_id is null as lacks_caller_id, k.answer_url is null as lacks_answer_url, k.ends_at,
+        select k.caller_id is null as lacks_caller_id, k.caller_id, current_date::text as today, (
+                select p.document::text from policies p where p.name = k.policy_name and p.version = k.policy_version)
+                as policy,
+            (select count(*) from contacts c
+             where k.requires_consent and k.consent_expires is not null and c.campaign_id = k.id and c.has_prior_consent
+                and not consent_holds(c.consent_at, k.consent_expires, now())
+                and (c.state in ('pending', 'not_reached') and c.next_attempt_at is not null
+                    or c.state = 'excluded' and c.excluded_reason = 'no consent')) as without_valid_consent,
+            k.answer_url is null as lacks_answer_url, k.ends_at,
             (select count(*) from contacts c where c.campaign_id = k.id) as contacts,
             (select count(*) from contacts c
              where c.campaign_id = k.id and c.state in ('pending', 'not_reached', 'in_progress')
                 and (c.state = 'in_progress' or c.next_attempt_at is not null)) as callable,
             (select count(*) from contacts c
-             where c.campaign_id = k.id and c.excluded_reason = 'no consent') as without_consent,
+             where c.campaign_id = k.id and c.excluded_reason = 'no consent' and not c.has_prior_consent) as without_consent,
             (select count(distinct zones) from places where unknown is null) as zones,
             coalesce((
                 select array_agg(distinct zones order by zones) from places where unknown is null and not opens), '{}')

@@ -120,6 +120,7 @@ extension CallStore {
                         message: "campaign '\(name)' cannot be started: " + missing.joined(separator: "; ")
                     )
                 }
+                try await Self.requireCallerID(ofCampaign: name, on: connection)
             }
             try await connection.execute(
                 Self.updateCampaignStatus,

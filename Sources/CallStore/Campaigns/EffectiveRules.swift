@@ -13,6 +13,12 @@ extension CallStore {
         public let policy: String?
         /// Whether it calls only contacts with prior consent.
         public let requiresConsent: Bool
+        /// How long consent counts; nil when it does not end by itself.
+        public let consentPeriod: ConsentPeriod?
+        /// Numbers that may be shown as the caller's, and those that may not; nil when any may.
+        public let callerIDs: CallerIDPrefixes?
+        /// What an interview must begin with.
+        public let disclosure: String?
     }
 
     /// The rules that are in force for a campaign. Its limits, dates, attempts and ring timeout are those of ``Campaign``
@@ -24,10 +30,14 @@ extension CallStore {
         guard let row = try await self.client.execute(Self.selectRules, [name]).first else {
             throw Self.noCampaign(name)
         }
+        let policy = try row.decode(String?.self, at: 3).map(Self.policy)
         return EffectiveRules(
             week: try CallingWeek(multirange: row.decode(String.self, at: 0)),
             policy: try row.decode(String?.self, at: 1),
-            requiresConsent: try row.decode(Bool.self, at: 2)
+            requiresConsent: try row.decode(Bool.self, at: 2),
+            consentPeriod: policy?.consentPeriod,
+            callerIDs: policy?.callerIDRule?.value,
+            disclosure: policy?.disclosure
         )
     }
 }

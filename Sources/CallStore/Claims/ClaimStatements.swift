@@ -46,7 +46,7 @@ extension CallStore {
         -- The lock keeps a second selector off this campaign for the length of this statement.
         with campaign as materialized (
             select c.id, c.trunk, c.time_zone, c.calling_week, c.blocked_dates, c.number_limits, c.day_parts, c.requires_consent,
-                coalesce(c.ends_at, 'infinity') as ends_at
+                c.consent_expires, coalesce(c.ends_at, 'infinity') as ends_at
             from campaigns c
             where c.id = $1 and c.status = 'running' and (c.ends_at is null or c.ends_at > now())
             for no key update skip locked)
@@ -76,7 +76,8 @@ extension CallStore {
             where cells.calls is null or cells.calls > 0)
         -- Who has an appointment now goes first, whatever its day part.
         , appointed as materialized (
-            select c.id, c.phone_number, c.has_prior_consent, c.day_part_attempts, c.next_attempt_at, s.id as stratum_id
+            select c.id, c.phone_number, c.has_prior_consent, c.consent_at, c.day_part_attempts, c.next_attempt_at,
+                s.id as stratum_id
             from (
                 select o.contact_id from appointments o
                 where o.campaign_id = $1 and o.done_at is null and o.try_at <= now()
@@ -88,7 +89,7 @@ extension CallStore {
         , due as materialized (
             select a.*, true as is_appointed from appointed a
             union all
-            (select p.id, p.phone_number, p.has_prior_consent, p.day_part_attempts, p.next_attempt_at, s.id, false
+            (select p.id, p.phone_number, p.has_prior_consent, p.consent_at, p.day_part_attempts, p.next_attempt_at, s.id, false
             from strata s
             cross join lateral (\(CallStore.dueContacts)) p
             where not exists (select from cells)
@@ -96,7 +97,8 @@ extension CallStore {
             limit $4)
             union all
             -- Contacts beyond their cell's room come after all others, however overdue: they would take the others' places.
-            (select p.id, p.phone_number, p.has_prior_consent, p.day_part_attempts, p.next_attempt_at, p.stratum_id, false
+            (select p.id, p.phone_number, p.has_prior_consent, p.consent_at, p.day_part_attempts, p.next_attempt_at, p.stratum_id,
+                false
             from (
                 select o.*, s.id as stratum_id, s.cell_room,
                     row_number() over (partition by s.cell order by o.next_attempt_at) as place
@@ -108,7 +110,8 @@ extension CallStore {
         , candidates as materialized (
             select d.id, d.next_attempt_at, d.is_appointed, s.cell, s.cell_room,
                 \(CallStore.excludedUntil("d.phone_number", "k.id")) as excluded_until,
-                k.requires_consent and not d.has_prior_consent as lacks_consent,
+                k.requires_consent
+                    and not (d.has_prior_consent and consent_holds(d.consent_at, k.consent_expires, now())) as lacks_consent,
                 greatest(
                     case when k.number_limits <> '[]' then number_rests_until(d.phone_number, k.number_limits) end,
                     case when k.day_parts <> '[]' and not d.is_appointed then day_part_turn(
@@ -182,7 +185,7 @@ extension CallStore {
 
     /// SQL for the contacts of a stratum `s` whose time has come, as many as are looked at.
     private static let dueContacts = """
-        select c.id, c.phone_number, c.has_prior_consent, c.day_part_attempts, c.next_attempt_at
+        select c.id, c.phone_number, c.has_prior_consent, c.consent_at, c.day_part_attempts, c.next_attempt_at
                 from contacts c
                 where c.stratum_id = s.id and c.state in ('pending', 'not_reached') and c.next_attempt_at is not null
                     and c.next_attempt_at <= now()

@@ -12,6 +12,7 @@ extension CallStore {
     /// have left it: in its pause, or over.
     /// - Parameters:
     ///   - isGiven: Whether consent is given.
+    ///   - record: When, where and how it was; without a date it is given now.
     ///   - number: The person's number.
     ///   - otherForms: Other ways in which the same number may be stored.
     ///   - campaign: Only in this campaign; nil for all.
@@ -19,6 +20,7 @@ extension CallStore {
     /// - Throws: ``StoreError`` when there is no such campaign; `PostgresError`.
     public func setConsent(
         _ isGiven: Bool,
+        record: ConsentRecord? = nil,
         number: PhoneNumber,
         otherForms: [PhoneNumber] = [],
         campaign: String?
@@ -28,13 +30,21 @@ extension CallStore {
         return try await self.client.withTransaction { connection in
             try await connection.execute(Self.lockPersons)
             try await connection.execute(Self.forgetConsents, [texts, id])
-            try await connection.execute(Self.keepConsents, [texts, id, isGiven])
+            try await connection.execute(
+                Self.keepConsents,
+                [texts, id, isGiven, record?.givenAt, record?.source, record?.proof]
+            )
             // Locked by one statement and changed by the next, which sees them as whoever held them before has left them.
             let contacts = try await connection.execute(Self.lockContacts, [texts, id]).map { row in
                 try row.decode(UUID.self, at: 0)
             }
             if isGiven {
-                try await connection.execute(Self.giveConsent, [contacts, PermanentFailure.codes.sorted()])
+                try await connection.execute(
+                    Self.giveConsent,
+                    [
+                        contacts, PermanentFailure.codes.sorted(), record?.givenAt, record?.source, record?.proof,
+                    ]
+                )
             } else {
                 try await connection.execute(Self.withdrawConsent, [contacts])
             }
@@ -79,7 +89,8 @@ extension CallStore {
     private static let keepConsents = PostgresStatement(
         name: "keep_consents",
         """
-        insert into consents (phone_number, campaign_id, is_given) select n, $2, $3 from unnest($1::text[]) as n
+        insert into consents (phone_number, campaign_id, is_given, given_at, source, proof)
+        select n, $2, $3, $4::text::timestamptz, $5, $6 from unnest($1::text[]) as n
         """
     )
 
@@ -117,12 +128,14 @@ extension CallStore {
 
     /// Where the calls have left a contact that comes back is read from the calls: what it was before it went out may be
     /// out of date, because a call that was live then has ended since. `$2` the errors of numbers that cannot be reached.
+    /// Under a policy that lets consent end, one that is too old already brings nobody back.
     private static let giveConsent = PostgresStatement(
         name: "give_consent",
         """
         with standing as materialized (
             select c.id,
-                c.state = 'excluded' and c.excluded_reason = 'no consent' and not c.do_not_call as comes_back,
+                c.state = 'excluded' and c.excluded_reason = 'no consent' and not c.do_not_call
+                    and consent_holds(coalesce($3::text::timestamptz, now()), k.consent_expires, now()) as comes_back,
                 case
                     -- Its call is live.
                     when c.call_id is not null then 'in_progress'
@@ -155,7 +168,8 @@ extension CallStore {
             where c.id = any ($1::uuid[]))
         , changed as (
             update contacts c
-            set has_prior_consent = true,
+            set has_prior_consent = true, consent_at = coalesce($3::text::timestamptz, now()), consent_source = $4,
+                consent_proof = $5,
                 state = case when s.comes_back then s.state else c.state end,
                 excluded_reason = case when not s.comes_back then c.excluded_reason end,
                 next_attempt_at = case when s.comes_back then s.next_attempt_at else c.next_attempt_at end

@@ -80,6 +80,7 @@ struct ContactFacts {
             try self.value(Bool.self, "do_not_call") || state == "excluded" || isListed && listedUntil == nil
         let needsConsent = try self.value(Bool.self, "requires_consent")
         let hasConsent = try self.value(Bool.self, "has_prior_consent")
+        let holds = try self.value(Bool.self, "consent_holds")
         let isForWantOfConsent = try self.value(String?.self, "excluded_reason") == "no consent"
         let list = try self.listWords()
         var exclusion = "it is on no list"
@@ -92,9 +93,9 @@ struct ContactFacts {
             Rule(rule: "story not over", passed: !["completed", "refused"].contains(state), detail: "it is \(state)"),
             Rule(
                 rule: "consent",
-                passed: !needsConsent || hasConsent,
+                passed: !needsConsent || hasConsent && holds,
                 detail: needsConsent
-                    ? (hasConsent ? "on record" : "required and not on record (contacts consent NUMBER --given)")
+                    ? try self.consentWords(hasConsent, holds)
                     : "the campaign does not ask for it"
             ),
             Rule(
@@ -109,6 +110,21 @@ struct ContactFacts {
             ),
             try self.attemptsRule(),
         ]
+    }
+
+    private func consentWords(_ hasConsent: Bool, _ holds: Bool) throws -> String {
+        guard hasConsent else { return "required and not on record (contacts consent NUMBER --given)" }
+        guard let date = try self.value(Date?.self, "consent_at") else {
+            return try self.value(Bool.self, "consent_ends")
+                ? "on record without a date, and the policy lets consent end (contacts consent NUMBER --given --at DATE)"
+                : "on record"
+        }
+        let given = "on record, given \(Self.time(date))"
+        guard let end = try self.value(Date?.self, "consent_ends_at") else { return given }
+        if holds { return "\(given), until \(Self.time(end))" }
+        return try self.value(Bool?.self, "consent_lies_ahead") == true
+            ? "\(given), which lies ahead"
+            : "\(given), ended \(Self.time(end)) (contacts consent NUMBER --given)"
     }
 
     /// An outcome's own maximum, day parts that are used up, or a number that cannot exist end a contact's story as well

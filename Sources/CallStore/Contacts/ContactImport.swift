@@ -18,6 +18,8 @@ extension CallStore {
         public var language: String?
         /// Whether consent is on record; nil when nothing is said about it.
         public var hasPriorConsent: Bool?
+        /// When, where and how consent was given.
+        public var consent: ConsentRecord?
         /// Whether the contact must not be called.
         public var doNotCall: Bool
         /// The IANA zone, or several with commas between, in the order of their names; nil for the campaign's.
@@ -46,7 +48,8 @@ extension CallStore {
             region: String? = nil,
             cell: String? = nil,
             appointmentAt: AppointmentTime? = nil,
-            appointmentUntil: AppointmentTime? = nil
+            appointmentUntil: AppointmentTime? = nil,
+            consent: ConsentRecord? = nil
         ) {
             self.externalID = externalID
             self.phoneNumber = phoneNumber
@@ -60,6 +63,7 @@ extension CallStore {
             self.cell = cell
             self.appointmentAt = appointmentAt
             self.appointmentUntil = appointmentUntil
+            self.consent = consent
         }
     }
 
@@ -155,7 +159,7 @@ extension CallStore {
         create temporary table import_rows (
             id uuid, external_contact_id text, phone_number text, email text, preferred_language text,
             has_prior_consent boolean, do_not_call boolean, time_zone text, time_zone_source text, region text, cell text,
-            appointment_at text, appointment_until text
+            appointment_at text, appointment_until text, consent_at timestamptz, consent_source text, consent_proof text
         ) on commit drop
         """,
         prepared: false
@@ -163,7 +167,8 @@ extension CallStore {
 
     private static let copyStaging = """
         copy import_rows (id, external_contact_id, phone_number, email, preferred_language, has_prior_consent, do_not_call,
-            time_zone, time_zone_source, region, cell, appointment_at, appointment_until) from stdin
+            time_zone, time_zone_source, region, cell, appointment_at, appointment_until, consent_at, consent_source, consent_proof)
+        from stdin
         """
 
     static let dropStaging = PostgresStatement("drop table import_rows", prepared: false)
@@ -203,20 +208,33 @@ extension CallStore {
         -- What was said about consent by number counts for more than a file; the stricter word of the two, when both speak.
         with said as materialized (
             select r.id, r.has_prior_consent is not false
-                    and coalesce(s.is_given, a.is_given, r.has_prior_consent, false) as has_consent
+                    and coalesce(w.is_given, r.has_prior_consent, false) as has_consent,
+                -- The later of two that were given.
+                case when f.is_said then r.consent_at else coalesce(w.given_at, w.recorded_at) end as consent_at,
+                case when f.is_said then r.consent_source else w.source end as consent_source,
+                case when f.is_said then r.consent_proof else w.proof end as consent_proof
             from import_rows r
             left join consents s on s.phone_number = r.phone_number and s.campaign_id = $1::uuid
-            left join consents a on a.phone_number = r.phone_number and a.campaign_id is null)
+            left join consents a on a.phone_number = r.phone_number and a.campaign_id is null
+            cross join lateral (
+                select (coalesce(s, a)).is_given, (coalesce(s, a)).given_at, (coalesce(s, a)).recorded_at,
+                    (coalesce(s, a)).source, (coalesce(s, a)).proof) w
+            cross join lateral (
+                select w.is_given is not true
+                    or coalesce(r.has_prior_consent and r.consent_at > coalesce(w.given_at, w.recorded_at), false)
+                    as is_said) f)
         , added as (
             insert into contacts (
                 id, campaign_id, external_contact_id, phone_number, email, preferred_language, has_prior_consent,
-                do_not_call, time_zone, stratum_id, state, next_attempt_at, excluded_reason, import_id)
+                do_not_call, time_zone, stratum_id, state, next_attempt_at, excluded_reason, import_id, consent_at,
+                consent_source, consent_proof)
             select r.id, $1::uuid, r.external_contact_id, r.phone_number, r.email, r.preferred_language,
                 w.has_consent, r.do_not_call, r.time_zone, s.id,
                 case when x.reason is null then 'pending' else 'excluded' end,
                 -- Those that are excluded for a while rest until then.
                 case when x.reason is null then greatest(now(), e.expires_at, o.expires_at) end,
-                x.reason, $2::uuid
+                x.reason, $2::uuid, case when w.has_consent then w.consent_at end,
+                case when w.has_consent then w.consent_source end, case when w.has_consent then w.consent_proof end
             from import_rows r
             join said w on w.id = r.id
             join campaign_strata s on s.campaign_id = $1::uuid and s.region = coalesce(r.region, '')
@@ -236,7 +254,9 @@ extension CallStore {
                     when e.phone_number is not null and e.expires_at is null
                         or o.phone_number is not null and o.expires_at is null
                         then 'exclusion list'
-                    when k.requires_consent and not w.has_consent then 'no consent'
+                    when k.requires_consent
+                        and not (w.has_consent and consent_holds(w.consent_at, k.consent_expires, now()))
+                        then 'no consent'
                 end as reason) x
             on conflict (campaign_id, phone_number) do nothing
             returning id, state)

@@ -40,7 +40,10 @@ extension CallStore {
             self.field(contact.region)
             self.field(contact.cell)
             self.field(contact.appointmentAt?.text)
-            self.field(contact.appointmentUntil?.text, end: UInt8(ascii: "\n"))
+            self.field(contact.appointmentUntil?.text)
+            self.field(contact.consent?.givenAt)
+            self.field(contact.consent?.source)
+            self.field(contact.consent?.proof, end: UInt8(ascii: "\n"))
             if contact.appointmentAt != nil { self.haveAppointments = true }
         }
 

@@ -156,6 +156,8 @@ extension CallStore {
                 case when j.is_within_attempts is false then 'more attempts than allowed' end,
                 case when j.is_before_end is false then 'after the campaign''s end' end,
                 case when j.has_consent is false then 'no consent on record' end,
+                case when j.has_consent is not false and j.has_valid_consent is false
+                    then 'consent had expired, or had no date' end,
                 case when not exists (
                     select from states s
                     where s.campaign_id = p.campaign_id and s.status = 'running'
@@ -194,7 +196,10 @@ extension CallStore {
                     or number_rested_until(p.phone_number, r.number_limits, p.started_at) is null) as is_within_limits,
                 bool_or(p.attempt_number <= r.max_attempts) as is_within_attempts,
                 bool_or(r.ends_at is null or r.ends_at > p.started_at) as is_before_end,
-                bool_or(not r.requires_consent or p.had_consent is not false) as has_consent
+                bool_or(not r.requires_consent or p.had_consent is not false) as has_consent,
+                bool_or(not r.requires_consent
+                    or consent_holds(p.consent_at, r.consent_expires, p.started_at - interval '1 second'))
+                    as has_valid_consent
             from rules r
             cross join lateral (
                 select d.blocked_dates

@@ -198,6 +198,7 @@ extension CallStore {
         """
         update contacts c
         set phone_number = null, external_contact_id = null, email = null, preferred_language = null,
+            consent_source = null, consent_proof = null,
             state = case when c.state in ('completed', 'refused', 'not_reached') then c.state else 'excluded' end,
             next_attempt_at = null, prior_state = null, call_id = null, lease_until = null,
             excluded_reason = coalesce(c.excluded_reason, 'erased'), erased_at = now()

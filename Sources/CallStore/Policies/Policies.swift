@@ -15,6 +15,8 @@ extension CallStore {
         public let installedAt: Date?
         /// How many campaigns are under this version.
         public let campaigns: Int
+        /// Whether it was to be looked at again before today.
+        public let isOverdue: Bool
     }
 
     /// The policies that come with the program, by name.
@@ -26,16 +28,21 @@ extension CallStore {
     /// All policies, shipped and installed, by name, the newest version first.
     /// - Throws: `PostgresError`; ``StoreError`` when one that is stored cannot be read here.
     public func policies() async throws -> [PolicyEntry] {
+        let today = try await self.client.execute(Self.selectToday).first?.decode(String.self, at: 0) ?? ""
         var entries = try await self.client.execute(Self.selectPolicies).map { row in
-            PolicyEntry(
-                policy: try Self.policy(row.decode(String.self, at: 0)),
+            let policy = try Self.policy(row.decode(String.self, at: 0))
+            return PolicyEntry(
+                policy: policy,
                 installedAt: try row.decode(Date.self, at: 1),
-                campaigns: try row.decode(Int.self, at: 2)
+                campaigns: try row.decode(Int.self, at: 2),
+                isOverdue: policy.isOverdue(on: today)
             )
         }
         let installed = Set(entries.map(\.policy.label))
         for policy in try Self.shippedPolicies() where !installed.contains(policy.label) {
-            entries.append(PolicyEntry(policy: policy, installedAt: nil, campaigns: 0))
+            entries.append(
+                PolicyEntry(policy: policy, installedAt: nil, campaigns: 0, isOverdue: policy.isOverdue(on: today))
+            )
         }
         return entries.sorted {
             $0.policy.name == $1.policy.name
@@ -116,14 +123,52 @@ extension CallStore {
                     "campaign '\(name)': policy \(policy.label) leaves nothing of its windows; it allows \(policy.week)"
             )
         }
+        if let fault = policy.fault(ofCallerID: try row.decode(String?.self, at: 2).map { try PhoneNumber($0) }) {
+            throw Self.callerIDFault(campaign: name, fault)
+        }
         try await connection.execute(
             Self.applyPolicy,
             [
                 name, policy.name, policy.version, policy.week.multirange, policy.blockedDates,
                 String(decoding: try JSONEncoder().encode(policy.limits), as: UTF8.self), policy.maximumAttempts,
-                policy.ringTimeoutMinimum ?? 0, policy.requiresConsent, actor,
+                policy.ringTimeoutMinimum ?? 0, policy.requiresConsent, actor, policy.consentPeriod?.text,
             ]
         )
+    }
+
+    private static func callerIDFault(campaign: String, _ fault: String) -> StoreError {
+        StoreError(code: .notAllowed, message: "campaign '\(campaign)': caller_id: \(fault)")
+    }
+
+    /// Holds the campaign until the transaction ends, and refuses a number that its policy does not let be shown.
+    /// - Parameters:
+    ///   - number: The number; nil for the one that the campaign has.
+    ///   - name: The campaign.
+    ///   - connection: The transaction's.
+    /// - Throws: ``StoreError``: `notFound`, or `notAllowed` with the reason; `PostgresError`.
+    static func requireCallerID(
+        _ number: PhoneNumber? = nil,
+        ofCampaign name: String,
+        on connection: PostgresConnection
+    ) async throws {
+        guard let row = try await connection.execute(Self.policyOfCampaign, [name]).first else {
+            throw Self.noCampaign(name)
+        }
+        let present = try row.decode(String?.self, at: 1).map { try PhoneNumber($0) }
+        let policy = try row.decode(String?.self, at: 0).map(Self.policy)
+        if let fault = policy?.fault(ofCallerID: number ?? present) { throw Self.callerIDFault(campaign: name, fault) }
+    }
+
+    /// Policies of campaigns that are not over which were to be looked at again before today.
+    /// - Returns: Each with its label, the day and the campaigns.
+    /// - Throws: `PostgresError`.
+    public func overduePolicies() async throws -> [(policy: String, reviewBy: String, campaigns: [String])] {
+        try await self.client.execute(Self.selectOverduePolicies).map { row in
+            (
+                try row.decode(String.self, at: 0), try row.decode(String.self, at: 1),
+                try row.decode([String].self, at: 2)
+            )
+        }
     }
 
     static func policy(_ document: String) throws -> Policy {

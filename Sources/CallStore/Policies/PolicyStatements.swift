@@ -29,7 +29,7 @@ extension CallStore {
         """
         select c.status, not isempty(
             coalesce(c.weekly_windows, week_of(c.allowed_call_start_local, c.allowed_call_end_local, c.call_days))
-                * $2::text::int4multirange)
+                * $2::text::int4multirange), c.caller_id
         from campaigns c
         where c.name = $1
         for no key update
@@ -57,7 +57,7 @@ extension CallStore {
                         select o from jsonb_array_elements(coalesce(c.own_number_limits, c.number_limits)) as o)),
                 max_attempts = least(c.max_attempts, $7::bigint::int),
                 ring_timeout_seconds = greatest(c.ring_timeout_seconds, $8::bigint::int),
-                requires_consent = c.requires_consent or $9,
+                requires_consent = c.requires_consent or $9, consent_expires = $11::text::interval,
                 updated_at = now()
             from policy p
             where c.name = $1
@@ -67,11 +67,38 @@ extension CallStore {
         """
     )
 
+    /// The campaign is held, so that neither its policy nor its caller ID changes meanwhile.
+    static let policyOfCampaign = PostgresStatement(
+        name: "policy_of_campaign",
+        """
+        select p.document::text, c.caller_id
+        from campaigns c
+        left join policies p on p.name = c.policy_name and p.version = c.policy_version
+        where c.name = $1
+        for no key update of c
+        """
+    )
+
+    static let selectToday = PostgresStatement(name: "select_today", "select current_date::text")
+
+    static let selectOverduePolicies = PostgresStatement(
+        name: "select_overdue_policies",
+        """
+        select p.name || '@' || p.version, p.document ->> 'review_by', array_agg(k.name order by k.name)
+        from policies p
+        join campaigns k on k.policy_name = p.name and k.policy_version = p.version
+        where k.status in ('draft', 'scheduled', 'running', 'paused') and p.document ->> 'review_by' < current_date::text
+        group by p.name, p.version
+        order by p.name, p.version
+        """
+    )
+
     static let selectRules = PostgresStatement(
         name: "select_rules",
         """
-        select k.calling_week::text, k.policy_name || '@' || k.policy_version, k.requires_consent
+        select k.calling_week::text, k.policy_name || '@' || k.policy_version, k.requires_consent, p.document::text
         from campaigns k
+        left join policies p on p.name = k.policy_name and p.version = k.policy_version
         where k.name = $1
         """
     )

@@ -26,7 +26,8 @@ extension CallStore {
                     "contact_id", "external_contact_id", "phone_number", "preferred_language", "time_zone",
                     "has_prior_consent", "do_not_call", "state", "attempts", "last_attempt_at", "last_outcome",
                     "next_attempt_at", "disposition", "disposition_is_final", "created_at",
-                    "appointment_at", "appointment_until", "appointment",
+                    "appointment_at", "appointment_until", "appointment", "consent_at", "consent_source",
+                    "consent_proof",
                 ]
             case .attempts:
                 [
@@ -92,6 +93,7 @@ extension CallStore {
             CallStore.time("c.next_attempt_at"), "(\(CallStore.dispositionOfContact))::text",
             "\(CallStore.contactIsFinal)::text", CallStore.time("c.created_at"),
             CallStore.time("p.appointed_at"), CallStore.time("p.appointed_until"), CallStore.stateOfAppointment("p"),
+            CallStore.time("c.consent_at"), "c.consent_source", "c.consent_proof",
         ]))
         from contacts c
         join campaigns k on k.id = c.campaign_id

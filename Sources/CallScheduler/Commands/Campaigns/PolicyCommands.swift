@@ -11,8 +11,8 @@ struct PolicyCommand: ParsableCommand {
         commandName: "policy",
         abstract: "Look at calling rules as data, and check documents of your own.",
         discussion: """
-            A policy bundles windows, holidays, limits per number, ring timeout, attempts and consent, each with its \
-            source. A campaign names one (campaign create --policy NAME, campaign policy) and can only be stricter. \
+            A policy bundles windows, holidays, limits per number, ring timeout, attempts, consent, caller IDs and what \
+            an interview begins with, each with its source. A campaign names one (campaign create --policy NAME, campaign policy) and can only be stricter. \
             The shipped ones are no legal advice.
             """,
         subcommands: [List.self, Show.self, Check.self]
@@ -30,8 +30,13 @@ struct PolicyCommand: ParsableCommand {
                 return
             }
             Console.table(
-                ["NAME", "VERSION", "#CAMPAIGNS", "TITLE"],
-                entries.map { [$0.policy.name, $0.policy.version, String($0.campaigns), $0.policy.title] }
+                ["NAME", "VERSION", "#CAMPAIGNS", "REVIEW BY", "TITLE"],
+                entries.map { entry in
+                    [
+                        entry.policy.name, entry.policy.version, String(entry.campaigns),
+                        (entry.policy.reviewBy ?? "–") + (entry.isOverdue ? ", overdue" : ""), entry.policy.title,
+                    ]
+                }
             )
         }
     }

@@ -118,7 +118,8 @@ struct ContactCheck: Sendable {
             region: region,
             cell: row.cell,
             appointmentAt: row.appointmentAt,
-            appointmentUntil: row.appointmentUntil
+            appointmentUntil: row.appointmentUntil,
+            consent: row.consent
         )
         return (contact, number.isAssigned)
     }

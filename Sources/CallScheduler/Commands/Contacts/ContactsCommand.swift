@@ -22,7 +22,8 @@ struct ContactsCommand: ParsableCommand {
             abstract: "Load contacts from a CSV file. Loading a file again adds nobody.",
             discussion: """
                 The first line names the columns: phone_number, and any of external_contact_id, email, language, \
-                has_prior_consent, do_not_call, time_zone, region, cell, appointment_at, appointment_until. Rows that cannot be used are written to the \
+                has_prior_consent, do_not_call, time_zone, region, cell, appointment_at, appointment_until, consent_at, \
+                consent_source, consent_proof. Rows that cannot be used are written to the \
                 rejects file with line number and reason; the others are loaded. Of contacts that are there, the \
                 stricter word counts: do_not_call takes them out, has_prior_consent=false withdraws their consent. An \
                 import that was interrupted goes on where it was when the same command is run again.

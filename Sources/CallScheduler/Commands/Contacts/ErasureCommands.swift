@@ -10,13 +10,19 @@ extension ContactsCommand {
     struct Consent: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Record that a person has given or withdrawn consent. Acts at once, also on what is queued.",
-            discussion: "It is kept by the number: no later import grants what was withdrawn."
+            discussion: """
+                It is kept by the number: no later import grants what was withdrawn. Under a policy that lets consent end \
+                (policy show NAME), it counts from its date, which is now unless --at tells it.
+                """
         )
         @OptionGroup var common: CommonOptions
         @OptionGroup var reading: NumberOptions
         @Argument(help: "The number.") var number: String
         @Flag(help: "What is recorded.") var answer: Answer
         @Option(help: "Only in this campaign.") var campaign: String?
+        @Option(help: "When it was given: 2026-03-04, or a time with an offset. Now unless told.") var at: String?
+        @Option(help: "Where it was given, such as 'web form 2026'.") var source: String?
+        @Option(help: "Where its proof is kept.") var proof: String?
 
         /// What is recorded.
         enum Answer: String, EnumerableFlag {
@@ -25,10 +31,20 @@ extension ContactsCommand {
         }
 
         func run() async throws {
+            let record: ConsentRecord
+            do {
+                record = try ConsentRecord(givenAt: self.at, source: self.source, proof: self.proof)
+            } catch {
+                throw UsageFault(error.reason)
+            }
+            guard self.answer == .given || record == (try? ConsentRecord()) else {
+                throw UsageFault("--at, --source and --proof tell of consent that is given")
+            }
             let count = try await self.common.withStore { store in
                 let number = try await self.reading.number(self.number, store)
                 return try await store.setConsent(
                     self.answer == .given,
+                    record: record,
                     number: number.phoneNumber,
                     otherForms: number.otherForms,
                     campaign: self.campaign

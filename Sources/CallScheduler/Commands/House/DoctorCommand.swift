@@ -152,6 +152,18 @@ struct DoctorCommand: AsyncParsableCommand {
                     )
                 )
             }
+            for overdue in (try? await store.overduePolicies()) ?? [] {
+                findings.append(
+                    Finding(
+                        check: "policy \(overdue.policy)",
+                        ok: false,
+                        finding: "was to be looked at again by \(overdue.reviewBy); under it: "
+                            + overdue.campaigns.joined(separator: ", "),
+                        advice: "see whether its rules still hold, and put its campaigns under a newer version "
+                            + "(`policy list`, `campaign policy`)"
+                    )
+                )
+            }
             for fault in (try? await store.faults()) ?? [] {
                 findings.append(
                     Finding(
