@@ -6,7 +6,6 @@ import CallModel
 import CallStore
 import Foundation
 import Logging
-import Metrics
 import NIOConcurrencyHelpers
 import Observability
 

@@ -7,7 +7,6 @@ import CallStore
 import Foundation
 import Logging
 import Metrics
-import NIOConcurrencyHelpers
 import Observability
 import Telephony
 

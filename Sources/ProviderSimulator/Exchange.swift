@@ -41,12 +41,12 @@ actor Exchange {
     private(set) var configuration: SimulatorConfiguration
     private(set) var ledger: [LedgerCall] = []
     private var summary = LedgerSummary()
-    private var calls: [String: Call] = [:]
+    private(set) var calls: [String: Call] = [:]
     private var liveByNumber: [String: Int] = [:]
     private var requestsByNumber: [String: Int] = [:]
     private var timers = Heap<Timer>()
     private var timerOrder = 0
-    private var control = CallControl()
+    var control = CallControl()
     private var nextStart = ContinuousClock.now
     private var alarm: Task<Void, Never>?
     private let wakeup: AsyncStream<Void>.Continuation
@@ -209,7 +209,7 @@ actor Exchange {
         }
     }
 
-    private func answer(_ call: Call) {
+    func answer(_ call: Call) {
         self.ledger[call.index].answeredAt = Date()
         self.ledger[call.index].status = "in-progress"
         if call.detectsMachines {
@@ -220,7 +220,7 @@ actor Exchange {
         self.schedule(.end(status: "completed", sip: 200), sid: call.sid, in: talk)
     }
 
-    private func end(_ call: Call, status: String, sip: Int) {
+    func end(_ call: Call, status: String, sip: Int) {
         self.ledger[call.index].endedAt = Date()
         self.ledger[call.index].status = status
         if call.isLive {
@@ -272,28 +272,6 @@ actor Exchange {
     }
 
     // MARK: Administration
-
-    func hold(_ gate: CallControl.Gate) { self.control.hold(gate) }
-
-    func release(_ gate: CallControl.Gate) { self.goOn(self.control.release(gate), gate) }
-    func letThrough(_ count: Int, _ gate: CallControl.Gate) { self.goOn(self.control.letThrough(count, gate), gate) }
-
-    func letThrough(to number: String, _ gate: CallControl.Gate) {
-        let calls = self.calls.values.filter { self.ledger[$0.index].to == number }
-        self.goOn(self.control.letThrough(Set(calls.map(\.sid)), gate), gate)
-    }
-
-    /// How many calls wait at each gate. One that was hung up meanwhile does not count.
-    var waiting: [String: Int] { self.control.waiting }
-
-    private func goOn(_ sids: [String], _ gate: CallControl.Gate) {
-        for call in sids.compactMap({ self.calls[$0] }) {
-            switch gate {
-            case .answer: self.answer(call)
-            case .end: if let ending = call.ending { self.end(call, status: ending.status, sip: ending.sip) }
-            }
-        }
-    }
 
     func snapshot() -> Ledger {
         Ledger(summary: self.summary, calls: self.ledger)

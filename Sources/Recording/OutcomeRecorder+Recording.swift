@@ -8,7 +8,6 @@ import CallStore
 import Foundation
 import Logging
 import Metrics
-import NIOConcurrencyHelpers
 import Observability
 import Tracing
 

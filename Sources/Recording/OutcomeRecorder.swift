@@ -12,7 +12,6 @@ import NIOConcurrencyHelpers
 import Observability
 import Postgres
 public import ServiceLifecycle
-import Tracing
 
 /// Turns reports about calls into rows: batch by batch, commit first, then publish, then ack.
 ///

@@ -5,7 +5,6 @@ import AMQP
 import CallQueues
 import CallStore
 import Logging
-import Metrics
 import NIOConcurrencyHelpers
 import Observability
 

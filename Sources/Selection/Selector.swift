@@ -11,7 +11,6 @@ import Metrics
 import NIOConcurrencyHelpers
 import Observability
 public import ServiceLifecycle
-import Tracing
 
 /// Finds contacts that may be called now, claims them and asks the dialers to call them.
 ///

@@ -177,7 +177,9 @@ struct CallCommandTests {
             #expect(forgotten.output.contains("erased"), "\(forgotten.output)\(forgotten.errors)")
 
             #expect(try await Self.run(scratch, ["calls", "list", "--contact", "nobody"]).exitCode == 1)
-            for wrong in [[], ["--open", "--limit", "0"], ["--campaign", "nowhere"]] {
+            for wrong in [
+                [], ["--open", "--limit", "0"], ["--campaign", "nowhere"], ["--contact", "x1", "--country", "ZZ"],
+            ] {
                 #expect(try await Self.run(scratch, ["calls", "list"] + wrong).exitCode == 64, "\(wrong)")
             }
         }

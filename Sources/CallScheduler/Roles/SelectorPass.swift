@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import AMQP
-import ArgumentParser
 import CallStore
 import Foundation
 import Logging

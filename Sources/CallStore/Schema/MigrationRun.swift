@@ -1,7 +1,6 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
-import Logging
 import NIOConcurrencyHelpers
 import Postgres
 import Schemas

@@ -72,6 +72,13 @@ struct NumberOptions: ParsableArguments {
         }
     }
 
+    /// For commands that take something else there as well.
+    /// - Returns: Nil when it is no number.
+    func numberIfAny(_ text: String, _ store: CallStore) async throws -> TypedNumber? {
+        let plan = try Self.plan(self.country, self.bare, try await NumbersCommand.changes(store))
+        return try? TypedNumber(text, plan: plan)
+    }
+
     func contact(_ text: String, _ store: CallStore) async throws -> Contact {
         if let id = UUID(uuidString: text) { return .id(id) }
         return .number(try await self.number(text, store))

@@ -63,13 +63,10 @@ struct CallsCommand: ParsableCommand {
         /// A number that is there is meant before an id of another system that reads like one.
         private func contacts(_ text: String, _ store: CallStore) async throws -> [UUID] {
             if let id = UUID(uuidString: text), try await store.hasContact(id) { return [id] }
-            do {
-                let number = try await self.reading.number(text, store)
+            if let number = try await self.reading.numberIfAny(text, store) {
                 let forms = ([number.phoneNumber] + number.otherForms).map(\.e164)
                 let ids = try await store.contactIDs(phoneNumbers: forms)
                 if !ids.isEmpty { return ids }
-            } catch is UsageFault {
-                // It is no number.
             }
             let ids = try await store.contactIDs(externalID: text)
             guard !ids.isEmpty else { throw CheckFailed(message: "no contact has this number, id or external id") }
