@@ -99,7 +99,7 @@ public struct ContactColumns: Sendable {
         guard row.appointmentUntil == nil || row.appointmentAt != nil else {
             throw Fault(reason: "appointment_until is there without appointment_at")
         }
-        guard let known = consentAt ?? source ?? proof, !known.isEmpty else { return row }
+        guard consentAt != nil || source != nil || proof != nil else { return row }
         guard row.hasPriorConsent != nil else {
             throw Fault(reason: "consent_at, consent_source or consent_proof is there without has_prior_consent")
         }
