@@ -168,6 +168,11 @@ public enum Schemas {
                 name: "consent_with_proof",
                 sql: Self.text(PackageResources._029_consent_with_proof_sql)
             ),
+            Migration(
+                number: 30,
+                name: "zone_evidence",
+                sql: Self.text(PackageResources._030_zone_evidence_sql)
+            ),
         ]
     }
 
@@ -207,6 +212,9 @@ public enum Schemas {
 
     /// What has changed in number plans since the tables of libphonenumber, JSON.
     public static var numberChanges: String { Self.text(PackageResources.changes_since_json) }
+
+    /// Where prefixes of numbers and postal codes belong, as time zones, JSON.
+    public static var zonePrefixes: String { Self.text(PackageResources.zones_json) }
 
     private static func text(_ bytes: [UInt8]) -> String {
         String(decoding: bytes, as: UTF8.self)

@@ -1,4 +1,4 @@
--- The schema as the migrations up to 0029_consent_with_proof make it, for reading: written by ops/write-schema,
+-- The schema as the migrations up to 0030_zone_evidence make it, for reading: written by ops/write-schema,
 -- held against a migrated database by SchemaTests, and never run by the program. Rights are in ops/postgres/roles.sql.
 -- Tables come in the order in which they were made, then the functions, in that in which they were made
 -- last, then triggers by table.
@@ -38,6 +38,12 @@ CREATE FUNCTION week_of(opens time without time zone, closes time without time z
     cross join lateral (
         values (int4range(w.first, least(w.last, 10080))), (int4range(0, greatest(w.last - 10080, 0)))) as p (part)
     where not isempty(p.part)
+$$;
+
+CREATE FUNCTION zone_evidence_rank(evidence text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    select array_position(array['country', 'area-code', 'postal-code'], evidence)
 $$;
 
 CREATE TABLE trunks (
@@ -117,6 +123,9 @@ CREATE TABLE campaigns (
     paused_with_all_at timestamptz,
     -- The policy's; null where consent does not end by itself.
     consent_expires interval,
+    zone_evidence text DEFAULT 'country'::text NOT NULL,
+    -- The weakest that the policy allows.
+    policy_zone_evidence text DEFAULT 'postal-code'::text NOT NULL,
     CONSTRAINT campaigns_call_days_check CHECK (((cardinality(call_days) > 0) AND (call_days <@ ARRAY[(1)::smallint, (2)::smallint, (3)::smallint, (4)::smallint, (5)::smallint, (6)::smallint, (7)::smallint]))),
     CONSTRAINT campaigns_caller_id_check CHECK ((caller_id ~ '^\+[1-9][0-9]{6,14}$'::text)),
     -- Outside the policy's windows altogether, a campaign would never call and never say why.
@@ -136,6 +145,7 @@ CREATE TABLE campaigns (
     CONSTRAINT campaigns_outcome_maximums_check CHECK ((jsonb_typeof(outcome_maximums) = 'object'::text)),
     CONSTRAINT campaigns_own_number_limits_check CHECK ((jsonb_typeof(own_number_limits) = 'array'::text)),
     CONSTRAINT campaigns_policy_limits_check CHECK ((jsonb_typeof(policy_limits) = 'array'::text)),
+    CONSTRAINT campaigns_policy_zone_evidence_check CHECK ((policy_zone_evidence = ANY (ARRAY['country'::text, 'area-code'::text, 'postal-code'::text]))),
     CONSTRAINT campaigns_retry_interval_minutes_check CHECK (((retry_interval_minutes >= 0) AND (retry_interval_minutes <= 525600))),
     CONSTRAINT campaigns_retry_jitter_percent_check CHECK (((retry_jitter_percent >= 0) AND (retry_jitter_percent <= 100))),
     CONSTRAINT campaigns_retry_minutes_check CHECK ((jsonb_typeof(retry_minutes) = 'object'::text)),
@@ -144,6 +154,8 @@ CREATE TABLE campaigns (
     CONSTRAINT campaigns_target_completes_check CHECK ((target_completes >= 1)),
     CONSTRAINT campaigns_weekly_windows_check CHECK (((weekly_windows <> '{}'::int4multirange) AND (weekly_windows <@ '{[0,10080)}'::int4multirange))),
     CONSTRAINT campaigns_weight_check CHECK (((weight >= 1) AND (weight <= 1000))),
+    CONSTRAINT campaigns_zone_evidence CHECK ((zone_evidence_rank(zone_evidence) <= zone_evidence_rank(policy_zone_evidence))),
+    CONSTRAINT campaigns_zone_evidence_check CHECK ((zone_evidence = ANY (ARRAY['country'::text, 'area-code'::text, 'postal-code'::text]))),
     CONSTRAINT campaigns_name_key UNIQUE (name),
     CONSTRAINT campaigns_pkey PRIMARY KEY (id)
 );
@@ -348,6 +360,10 @@ CREATE TABLE contact_imports (
     rows_unassigned bigint DEFAULT 0 NOT NULL,
     undone_at timestamptz,
     undone_by text,
+    -- How many rows of an import have weaker evidence.
+    zones_by_prefix bigint DEFAULT 0 NOT NULL,
+    zones_by_postal_code bigint DEFAULT 0 NOT NULL,
+    zones_by_region bigint DEFAULT 0 NOT NULL,
     CONSTRAINT contact_imports_file_size_check CHECK ((file_size >= 0)),
     CONSTRAINT contact_imports_pkey PRIMARY KEY (id),
     CONSTRAINT contact_imports_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaigns(id) ON DELETE CASCADE
@@ -364,10 +380,18 @@ CREATE TABLE campaign_strata (
     time_zone text DEFAULT ''::text NOT NULL,
     time_zone_source text DEFAULT 'campaign'::text NOT NULL,
     cell text DEFAULT ''::text NOT NULL,
+    -- A stratum with weaker evidence has the source 'several', and what its `time_zone` comes from beside it: a program of
+    -- before must not put its own contacts, of whose numbers it knows nothing, into such a stratum.
+    own_zone_source text DEFAULT ''::text NOT NULL,
+    number_zones text DEFAULT ''::text NOT NULL,
+    postal_zones text DEFAULT ''::text NOT NULL,
+    region_zones text DEFAULT ''::text NOT NULL,
     CONSTRAINT campaign_strata_cell_check CHECK ((length(cell) <= 100)),
+    CONSTRAINT campaign_strata_evidence CHECK ((((time_zone_source = 'several'::text) = ((number_zones <> ''::text) OR (postal_zones <> ''::text) OR (region_zones <> ''::text))) AND ((time_zone_source = 'several'::text) = (own_zone_source <> ''::text)))),
+    CONSTRAINT campaign_strata_own_zone_source_check CHECK ((own_zone_source = ANY (ARRAY[''::text, 'campaign'::text, 'file'::text, 'number'::text]))),
     CONSTRAINT campaign_strata_region_check CHECK ((region ~ '^([A-Z]{2})?$'::text)),
-    CONSTRAINT campaign_strata_time_zone_source_check CHECK ((time_zone_source = ANY (ARRAY['campaign'::text, 'file'::text, 'number'::text]))),
-    CONSTRAINT campaign_strata_campaign_id_region_time_zone_time_zone_sour_key UNIQUE (campaign_id, region, time_zone, time_zone_source, cell),
+    CONSTRAINT campaign_strata_time_zone_source_check CHECK ((time_zone_source = ANY (ARRAY['campaign'::text, 'file'::text, 'number'::text, 'several'::text]))),
+    CONSTRAINT campaign_strata_once UNIQUE (campaign_id, region, time_zone, time_zone_source, own_zone_source, number_zones, postal_zones, region_zones, cell),
     CONSTRAINT campaign_strata_pkey PRIMARY KEY (id),
     CONSTRAINT campaign_strata_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaigns(id) ON DELETE CASCADE
 );
@@ -445,6 +469,8 @@ CREATE TABLE campaign_rules (
     max_attempts smallint NOT NULL,
     ends_at timestamptz,
     consent_expires interval,
+    -- Kept with the other rules, for whoever judges a period by them.
+    zone_evidence text DEFAULT 'country'::text NOT NULL,
     CONSTRAINT campaign_rules_pkey PRIMARY KEY (id),
     CONSTRAINT campaign_rules_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES campaigns(id) ON DELETE CASCADE
 );
@@ -1437,21 +1463,76 @@ CREATE FUNCTION consent_holds(given_at timestamptz, expires interval, at_instant
         or coalesce(given_at + expires > at_instant and given_at <= at_instant + interval '1 day', false)
 $$;
 
+-- The zones of which all must be open, by the evidence that suffices: lists with commas; '' for the campaign's zone. What
+-- suffices narrows, as far as it agrees. Where one source contradicts another, both count, also one that does not suffice.
+CREATE FUNCTION counting_zones(own text, own_source text, by_number text, by_postal_code text, by_region text, evidence text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    AS $$
+declare
+    owns text[];
+    one text;
+    zones text[];
+    narrowed text[];
+    others text[] := '{}';
+    contradicts boolean := false;
+begin
+    if evidence = 'country' or by_number = '' and by_postal_code = '' and by_region = '' then
+        return own;
+    end if;
+    owns := string_to_array(own, ',');
+    foreach one in array array[
+        case when own_source = 'file' then own else '' end, by_number,
+        case when evidence = 'postal-code' then by_postal_code else '' end,
+        case when evidence = 'postal-code' then by_region else '' end]
+    loop
+        zones := string_to_array(one, ',');
+        narrowed := case
+            when one = '' then narrowed
+            when narrowed is null then zones
+            else array(select unnest(narrowed) intersect select unnest(zones))
+        end;
+    end loop;
+    if narrowed is null and own = '' then
+        return own;
+    end if;
+    narrowed := coalesce(narrowed, owns);
+    contradicts := own <> '' and not narrowed && owns;
+    foreach one in array array[by_number, by_postal_code, by_region] loop
+        if one <> '' then
+            zones := string_to_array(one, ',');
+            others := others || zones;
+            contradicts := contradicts or not narrowed && zones;
+        end if;
+    end loop;
+    if contradicts then
+        narrowed := others;
+        -- A country contains the others, or it is one that the file names against them.
+        foreach one in array array[by_number, by_postal_code, by_region] loop
+            if own_source = 'file' or one <> '' and not owns && string_to_array(one, ',') then
+                narrowed := narrowed || owns;
+            end if;
+        end loop;
+    end if;
+    return (select string_agg(distinct z, ',' order by z) from (select unnest(narrowed) collate "C" as z) as n);
+end
+$$;
+
 CREATE FUNCTION keep_campaign_rules() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
     insert into campaign_rules (
         campaign_id, calling_week, blocked_dates, number_limits, requires_consent, time_zone, max_attempts, ends_at,
-        consent_expires)
+        consent_expires, zone_evidence)
     values (new.id, new.calling_week, new.blocked_dates, new.number_limits, new.requires_consent, new.time_zone,
-        new.max_attempts, new.ends_at, new.consent_expires);
+        new.max_attempts, new.ends_at, new.consent_expires, new.zone_evidence);
     return null;
 end
 $$;
 
 CREATE TRIGGER campaigns_first_rules AFTER INSERT ON campaigns FOR EACH ROW EXECUTE FUNCTION keep_campaign_rules();
 CREATE TRIGGER campaigns_new_consent_rule AFTER UPDATE ON campaigns FOR EACH ROW WHEN (((new.consent_expires IS DISTINCT FROM old.consent_expires) AND (NOT (((((((new.calling_week IS DISTINCT FROM old.calling_week) OR (new.blocked_dates IS DISTINCT FROM old.blocked_dates)) OR (new.number_limits IS DISTINCT FROM old.number_limits)) OR (new.requires_consent IS DISTINCT FROM old.requires_consent)) OR (new.time_zone IS DISTINCT FROM old.time_zone)) OR (new.max_attempts IS DISTINCT FROM old.max_attempts)) OR (new.ends_at IS DISTINCT FROM old.ends_at))))) EXECUTE FUNCTION keep_campaign_rules();
+CREATE TRIGGER campaigns_new_evidence AFTER UPDATE ON campaigns FOR EACH ROW WHEN (((new.zone_evidence IS DISTINCT FROM old.zone_evidence) AND (NOT ((((((((new.calling_week IS DISTINCT FROM old.calling_week) OR (new.blocked_dates IS DISTINCT FROM old.blocked_dates)) OR (new.number_limits IS DISTINCT FROM old.number_limits)) OR (new.requires_consent IS DISTINCT FROM old.requires_consent)) OR (new.time_zone IS DISTINCT FROM old.time_zone)) OR (new.max_attempts IS DISTINCT FROM old.max_attempts)) OR (new.ends_at IS DISTINCT FROM old.ends_at)) OR (new.consent_expires IS DISTINCT FROM old.consent_expires))))) EXECUTE FUNCTION keep_campaign_rules();
 CREATE TRIGGER campaigns_new_rules AFTER UPDATE ON campaigns FOR EACH ROW WHEN ((((((((new.calling_week IS DISTINCT FROM old.calling_week) OR (new.blocked_dates IS DISTINCT FROM old.blocked_dates)) OR (new.number_limits IS DISTINCT FROM old.number_limits)) OR (new.requires_consent IS DISTINCT FROM old.requires_consent)) OR (new.time_zone IS DISTINCT FROM old.time_zone)) OR (new.max_attempts IS DISTINCT FROM old.max_attempts)) OR (new.ends_at IS DISTINCT FROM old.ends_at))) EXECUTE FUNCTION keep_campaign_rules();
 
 CREATE TRIGGER contacts_count_deleted AFTER DELETE ON contacts REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION count_contacts();

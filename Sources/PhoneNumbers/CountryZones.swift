@@ -20,6 +20,9 @@ public struct CountryZones: Sendable {
     private static let horizon = 2 * 366 * 86_400
 
     private let zones: [String: String]
+    private let directory: String
+    private let known: Set<String>?
+    private let period: Range<Int>
 
     /// Reads the tables.
     /// - Parameters:
@@ -34,6 +37,9 @@ public struct CountryZones: Sendable {
     ) throws(Fault) {
         let start = Int(now.timeIntervalSince1970)
         let period = start..<start + Self.horizon
+        self.directory = directory
+        self.known = known
+        self.period = period
         var zones: [String: String] = [:]
         for (country, names) in try Self.table(directory) {
             zones[country] = Self.distinct(names, directory, known, period)
@@ -50,6 +56,14 @@ public struct CountryZones: Sendable {
     public func zones(of country: String) -> String? {
         self.zones[country] ?? Self.substitutes[country].flatMap { self.zones[$0] }
     }
+
+    /// Reads a zone's clocks anew: for whoever compares a few.
+    /// - Parameter name: IANA.
+    /// - Returns: nil when the tables have no such zone.
+    func rules(of name: String) -> ZoneRules? { Self.rules(self.directory + "/" + name, self.period) }
+
+    /// Whether whoever gets names understands this one.
+    func isKnown(_ name: String) -> Bool { self.known?.contains(name) ?? true }
 
     private static func table(_ directory: String) throws(Fault) -> [String: [String]] {
         let files = ["zone.tab", "zone1970.tab"].map { directory + "/" + $0 }

@@ -135,14 +135,16 @@ struct CSVTests {
         let full = try columns.row(
             [
                 "7", "+14155550101", "a@b.c", "de", "yes", "0", "Europe/Berlin", "us", "Männer 18-29/Nord",
-                "2026-12-03 18:30", "2026-12-03T18:45+01:00", "2026-03-04", "web form", "form 12",
+                "2026-12-03 18:30", "2026-12-03T18:45+01:00", "2026-03-04", "web form", "form 12", "90210",
             ]
         )
         #expect(full.externalID == "7")
         #expect(full.hasPriorConsent == true)
         #expect(!full.doNotCall)
         #expect(full.timeZone == "Europe/Berlin")
-        #expect(full.region == "US")
+        #expect(full.region == "US" && full.regionPart == nil && full.postalCode == "90210")
+        let part = try columns.row(["", "+14155550101", "", "", "", "", "", "us-tx"])
+        #expect(part.region == "US" && part.regionPart == "US-TX")
         #expect(full.cell == "Männer 18-29/Nord")
         #expect(full.appointmentAt?.text == "2026-12-03T18:30:00" && full.appointmentAt?.isLocal == true)
         #expect(full.appointmentUntil?.text == "2026-12-03T18:45:00+01:00" && full.appointmentUntil?.isLocal == false)
@@ -154,7 +156,7 @@ struct CSVTests {
         #expect(bare.timeZone == nil)
         #expect(bare.consent == nil)
         for (fields, reason) in [
-            (["", "x", "", "", "", "", "", "", "", "", "", "", "", "", "more"], "fields"),
+            (["", "x", "", "", "", "", "", "", "", "", "", "", "", "", "", "more"], "fields"),
             (["", "x", "", "", "yes", "", "", "", "", "", "", "04.03.2026"], "consent_at"),
             (["", "x", "", "", "yes", "", "", "", "", "", "", "2026-02-30"], "consent_at"),
             (["", "x", "", "", "", "", "", "", "", "", "", "2026-03-04"], "without has_prior_consent"),
@@ -168,6 +170,8 @@ struct CSVTests {
             (["", "x", "", "", "maybe", "", "", "", ""], "has_prior_consent"),
             (["", "x", "", "", "", "\0", "", "", ""], "do_not_call"),
             (["", "x", "", "", "", "", "", "Germany", ""], "region"),
+            (["", "x", "", "", "", "", "", "US-", ""], "region"),
+            (["", "x", "", "", "", "", "", "US-TXAS", ""], "region"),
             (["", "x", "", "", "", "", "", "", "a;b"], "cell may hold"),
             (["", "x", "", "", "", "", "", "", String(repeating: "ä", count: 51)], "cell is longer"),
             ([String(repeating: "7", count: 321), "x", "", "", "", "", "", "", ""], "external_contact_id is longer"),

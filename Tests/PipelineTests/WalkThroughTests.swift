@@ -141,7 +141,7 @@ struct WalkThroughTests {
         // Nothing was running there, and it may be night: nobody was called, and everybody has a place and rules.
         #expect(try await real.value("select count(*) from call_attempts", as: Int.self) == 0)
         let zones = try await real.value(
-            "select count(*) from campaign_strata where time_zone like '%America/New_York%Pacific/Honolulu%'",
+            "select count(distinct time_zone) from campaign_strata where time_zone like '%America/New_York%Pacific/Honolulu%'",
             as: Int.self
         )
         #expect(zones == 1)

@@ -94,8 +94,8 @@ grant select, update (reason, source, expires_at) on exclusion_list_entries to c
 -- Commits what interviews say of their outcome, moves their contacts, and excludes who opts out. Of calls it can change
 -- nothing else, and the provider's callbacks do not come here.
 grant select (id, name, retry_minutes, retry_interval_minutes, retry_jitter_percent, max_attempts, outcome_maximums,
-    day_parts, calling_week, blocked_dates, time_zone, ends_at) on campaigns to call_scheduler_webhooks;
-grant select (id, region) on campaign_strata to call_scheduler_webhooks;
+    day_parts, calling_week, blocked_dates, time_zone, zone_evidence, ends_at) on campaigns to call_scheduler_webhooks;
+grant select (id, region, own_zone_source, number_zones, postal_zones, region_zones) on campaign_strata to call_scheduler_webhooks;
 grant select (id, call_id, contact_id, campaign_id, dialer_id, phone_number, ended_at, outcome, counted, answered_by,
     error_code, survey_outcome, survey_reported_at, ringing_at) on call_attempts to call_scheduler_webhooks;
 grant update (outcome, survey_outcome, survey_reported_at) on call_attempts to call_scheduler_webhooks;

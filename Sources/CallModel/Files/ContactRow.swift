@@ -18,6 +18,7 @@ public struct ContactColumns: Sendable {
         case consentAt = "consent_at"
         case consentSource = "consent_source"
         case consentProof = "consent_proof"
+        case postalCode = "postal_code"
     }
 
     /// The columns that are understood, in their usual order.
@@ -41,6 +42,10 @@ public struct ContactColumns: Sendable {
         public var timeZone: String?
         /// The country where the contact is, two upper-case letters.
         public var region: String?
+        /// The part of it, ISO 3166-2 such as `US-TX`, if the file names one.
+        public var regionPart: String?
+        /// The postal code.
+        public var postalCode: String?
         /// The quota cell.
         public var cell: String?
         /// When the person wants to be called.
@@ -87,7 +92,11 @@ public struct ContactColumns: Sendable {
             case .hasPriorConsent: row.hasPriorConsent = try Self.bool(value, column)
             case .doNotCall: row.doNotCall = try Self.bool(value, column)
             case .timeZone: row.timeZone = value
-            case .region: row.region = try Self.region(value)
+            case .region:
+                let code = try Self.region(value)
+                row.region = String(code.prefix(2))
+                row.regionPart = code.utf8.count > 2 ? code : nil
+            case .postalCode: row.postalCode = value
             case .cell: row.cell = try Self.cell(value)
             case .appointmentAt: row.appointmentAt = try Self.time(value, column)
             case .appointmentUntil: row.appointmentUntil = try Self.time(value, column)
@@ -144,9 +153,17 @@ public struct ContactColumns: Sendable {
 
     private static func region(_ text: String) throws(Fault) -> String {
         let code = text.uppercased()
-        guard code.utf8.count == 2, code.utf8.allSatisfy({ (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) })
+        let letters = UInt8(ascii: "A")...UInt8(ascii: "Z")
+        let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
+        let part = code.utf8.dropFirst(2)
+        guard code.utf8.count >= 2, code.utf8.prefix(2).allSatisfy(letters.contains),
+            part.isEmpty
+                || part.first == UInt8(ascii: "-") && 2...4 ~= part.count
+                    && part.dropFirst().allSatisfy({ letters.contains($0) || digits.contains($0) })
         else {
-            throw Fault(reason: "region is not a country code such as DE (ISO 3166 alpha-2)")
+            throw Fault(
+                reason: "region is not a country code such as DE (ISO 3166 alpha-2), nor a part of one such as US-TX"
+            )
         }
         return code
     }

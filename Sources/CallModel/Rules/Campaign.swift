@@ -77,6 +77,8 @@ public struct CampaignSettings: Sendable, Equatable {
     public var callDays: [Int] = Array(1...7)
     /// The IANA zone of contacts that have none of their own.
     public var timeZone: String
+    /// What suffices to tell where contacts without a zone of their own are.
+    public var zoneEvidence: ZoneEvidenceLevel = .country
     /// At most this many calls of the campaign at once; nil leaves it to the trunk.
     public var maximumConcurrentCalls: Int?
     /// Seconds that the phone rings.

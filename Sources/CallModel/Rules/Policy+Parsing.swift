@@ -9,6 +9,7 @@ extension Policy {
     ]
     private static let others = [
         "holidays", "ring_timeout_min_seconds", "caller_id", "consent_expires", "disclosure", "review_by",
+        "zone_evidence",
     ]
 
     /// Reads a policy's document. Unknown fields are refused: a rule with a misspelt name must not be lost silently.
@@ -39,6 +40,7 @@ extension Policy {
             consentExpiryRule: try Self.consentExpiry(fields.optional("consent_expires")),
             disclosureRule: try Self.disclosure(fields.optional("disclosure")),
             reviewBy: try fields.optional("review_by")?.date(),
+            zoneEvidenceRule: try Self.zoneEvidence(fields.optional("zone_evidence")),
             notes: try Self.notes(try fields["notes"]),
             week: try Self.week(windows, try fields["windows"]),
             document: text
@@ -198,6 +200,13 @@ extension Policy {
         guard let value else { return nil }
         let fields = try Self.rule(value)
         return Rule(value: try fields["value"].integer(5...600), evidence: try fields.evidence())
+    }
+
+    private static func zoneEvidence(_ value: PolicyValue?) throws(Fault) -> Rule<ZoneEvidenceLevel>? {
+        guard let value else { return nil }
+        let fields = try Self.rule(value)
+        let level = try fields["value"].text(among: ZoneEvidenceLevel.allCases.map(\.rawValue))
+        return Rule(value: ZoneEvidenceLevel(rawValue: level) ?? .country, evidence: try fields.evidence())
     }
 
     private static func consent(_ value: PolicyValue) throws(Fault) -> Rule<Bool> {

@@ -26,6 +26,12 @@ extension Policy {
             effective.maximumAttempts = self.maximumAttempts
             changes.append("max attempts: \(settings.maximumAttempts) becomes \(self.maximumAttempts)")
         }
+        if settings.zoneEvidence > self.weakestZoneEvidence {
+            effective.zoneEvidence = self.weakestZoneEvidence
+            changes.append(
+                "zone evidence: \(settings.zoneEvidence.rawValue) becomes \(self.weakestZoneEvidence.rawValue)"
+            )
+        }
         let dates = self.blockedDates
         if let first = dates.first, let last = dates.last {
             changes.append("blocked dates: \(dates.count) from \(first) to \(last)")
@@ -49,6 +55,12 @@ extension Policy {
             )
         }
         if let fault = self.fault(ofCallerID: settings.callerID) { faults.append("caller-id: \(fault)") }
+        if settings.zoneEvidence > self.weakestZoneEvidence {
+            faults.append(
+                "zone-evidence: policy \(self.label) forbids \(settings.zoneEvidence.rawValue); it allows "
+                    + "\(self.weakestZoneEvidence.rawValue)"
+            )
+        }
         return faults
     }
 

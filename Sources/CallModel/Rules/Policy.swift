@@ -87,6 +87,8 @@ public struct Policy: Sendable, Equatable {
     public let disclosureRule: Rule<String>?
     /// By when the document is to be looked at again, `YYYY-MM-DD`; nil when it does not say.
     public let reviewBy: String?
+    /// The weakest evidence of where somebody is that may suffice.
+    public let zoneEvidenceRule: Rule<ZoneEvidenceLevel>?
     /// What else a reader should know, and what is not enforced.
     public let notes: [String]
     /// When calling is allowed.
@@ -115,6 +117,8 @@ public struct Policy: Sendable, Equatable {
     /// - Parameter day: `YYYY-MM-DD`.
     /// - Returns: False where the document does not say when.
     public func isOverdue(on day: String) -> Bool { self.reviewBy.map { $0 < day } ?? false }
+    /// The weakest evidence of where somebody is that may suffice.
+    public var weakestZoneEvidence: ZoneEvidenceLevel { self.zoneEvidenceRule?.value ?? .postalCode }
 
     /// What is wrong with a document, and where.
     public struct Fault: Error, Sendable, Equatable, CustomStringConvertible {

@@ -39,6 +39,7 @@ struct CampaignView: Encodable {
     private var effectiveWindow: String?
     let callDays: [Int]
     let timeZone: String
+    let zoneEvidence: String
     let maxConcurrentCalls: Int?
     let ringTimeoutSeconds: Int
     let maxCallSeconds: Int
@@ -76,6 +77,7 @@ struct CampaignView: Encodable {
         self.isWeekly = settings.week != nil
         self.callDays = settings.callDays
         self.timeZone = settings.timeZone
+        self.zoneEvidence = settings.zoneEvidence.rawValue
         self.maxConcurrentCalls = settings.maximumConcurrentCalls
         self.ringTimeoutSeconds = settings.ringTimeoutSeconds
         self.maxCallSeconds = settings.maximumCallSeconds
@@ -130,7 +132,7 @@ struct CampaignView: Encodable {
                     : self.holidays.sorted { $0.key < $1.key }
                         .map { "\($0.key): \($0.value.joined(separator: ", "))" }.joined(separator: "; "),
             ],
-            ["time zone", self.timeZone],
+            ["time zone", self.timeZone], ["zone evidence", self.zoneEvidence],
             ["max concurrent calls", self.maxConcurrentCalls.map(String.init) ?? "the trunk's"],
             ["ring timeout", "\(self.ringTimeoutSeconds) s"], ["longest call", "\(self.maxCallSeconds) s"],
             ["machine detection", self.detectsMachines ? "yes" : "no"],

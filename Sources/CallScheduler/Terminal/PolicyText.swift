@@ -49,6 +49,7 @@ enum PolicyText {
                 ["begins with", policy.disclosure ?? "–"],
                 ["review by", policy.reviewBy ?? "–"],
                 ["blocked dates", Self.dates(policy)],
+                ["zone evidence", "\(policy.weakestZoneEvidence.rawValue) at the weakest"],
             ]
         )
         Console.line("Sources:")
@@ -59,6 +60,7 @@ enum PolicyText {
         if let rule = policy.consentExpiryRule { Self.source("consent counts", rule.evidence) }
         if let rule = policy.callerIDRule { Self.source("caller ID", rule.evidence) }
         if let rule = policy.disclosureRule { Self.source("begins with", rule.evidence) }
+        if let rule = policy.zoneEvidenceRule { Self.source("zone evidence", rule.evidence) }
         Self.source("max attempts", policy.attemptsRule.evidence)
         if let holidays = policy.holidays { Self.source("holidays \(holidays.region)", holidays.evidence) }
         if !policy.notes.isEmpty { Console.line("Notes:") }

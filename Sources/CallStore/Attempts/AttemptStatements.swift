@@ -66,8 +66,8 @@ extension CallStore {
                 and (k.status <> 'running' or t.paused_at is not null or c.state = 'excluded'
                     or coalesce(
                         call_window_closes_at_if_known(
-                            k.calling_week, blocked_in(k.blocked_dates, s.region), coalesce(c.time_zone, k.time_zone),
-                            now()),
+                            k.calling_week, blocked_in(k.blocked_dates, s.region),
+                            \(CallStore.zonesOfContact), now()),
                         '-infinity') = '-infinity'
                     or \(CallStore.excludedUntil("a.phone_number", "k.id")) is not null)
             order by a.call_id

@@ -39,16 +39,17 @@ extension CallStore {
                 join campaigns k on k.id = c.campaign_id and k.number_limits <> '[]'
                 order by c.phone_number
                 offset 0) as o)
+        , located as materialized (
+            select c.id, c.campaign_id, s.region, s.cell, \(CallStore.zonesOfContact) as zones
+            from claim c
+            join campaigns k on k.id = c.campaign_id
+            join campaign_strata s on s.id = c.stratum_id)
         -- A batch's contacts live in few places: the window is asked once for each.
         , place as materialized (
             select d.campaign_id, d.region, d.zones, b.blocked,
                 call_window_closes_at_if_known(k.calling_week, b.blocked, d.zones, now()) as closes_at,
                 country_rests_until($5, d.region) as country_rests_until
-            from (
-                select distinct c.campaign_id, s.region, coalesce(c.time_zone, o.time_zone) as zones
-                from claim c
-                join campaigns o on o.id = c.campaign_id
-                join campaign_strata s on s.id = c.stratum_id) d
+            from (select distinct l.campaign_id, l.region, l.zones from located l) d
             join campaigns k on k.id = d.campaign_id
             cross join lateral (select blocked_in(k.blocked_dates, d.region) as blocked offset 0) b)
         , asked as materialized (
@@ -83,7 +84,7 @@ extension CallStore {
             from request r
             left join claim c on c.id = r.contact_id
             left join campaigns k on k.id = c.campaign_id
-            left join campaign_strata s on s.id = c.stratum_id
+            left join located s on s.id = c.id
             left join limited l on l.id = c.id
             left join lateral (select \(CallStore.excludedUntil("c.phone_number", "k.id")) as excluded_until) x on true
             left join lateral (
@@ -94,7 +95,7 @@ extension CallStore {
                         k.day_parts, c.day_part_attempts, k.calling_week, p.blocked, p.zones, now(),
                         coalesce(k.ends_at, 'infinity')) end as turn
                 from place p
-                where p.campaign_id = k.id and p.region = s.region and p.zones = coalesce(c.time_zone, k.time_zone)
+                where p.campaign_id = k.id and p.region = s.region and p.zones = s.zones
                 ) w on true)
         -- The rules that look at other calls, last: only what may be called otherwise takes a place. The locks come in the
         -- order of the campaigns, and after all others.

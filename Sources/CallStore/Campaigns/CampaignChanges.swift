@@ -40,6 +40,8 @@ extension CallStore {
         public var targetCompletes: Int?
         /// The same by cell; cells that are not named stay.
         public var cellTargets: [String: Int] = [:]
+        /// What suffices to tell where contacts without a zone of their own are.
+        public var zoneEvidence: ZoneEvidenceLevel?
         /// Limits to lift.
         public var cleared: Set<Limit> = []
 
@@ -63,10 +65,23 @@ extension CallStore {
     /// - Parameters:
     ///   - name: The campaign's name.
     ///   - changes: What changes.
-    /// - Throws: ``StoreError``: `notFound`, or `notAllowed` when the campaign's policy forbids the caller ID; `PostgresError`.
+    /// - Throws: ``StoreError``: `notFound`, or `notAllowed` when the campaign's policy forbids the caller ID or the evidence;
+    ///   `PostgresError`.
     public func change(campaign name: String, _ changes: CampaignChanges) async throws {
+        do {
+            guard try await self.isChanged(name, changes) else { throw Self.noCampaign(name) }
+        } catch let error as PostgresError where error.constraintName == "campaigns_zone_evidence" {
+            throw StoreError(
+                code: .notAllowed,
+                message:
+                    "zone-evidence: the policy of campaign '\(name)' forbids \(changes.zoneEvidence?.rawValue ?? "it")"
+            )
+        }
+    }
+
+    private func isChanged(_ name: String, _ changes: CampaignChanges) async throws -> Bool {
         let cells = String(decoding: try JSONEncoder().encode(changes.cellTargets), as: UTF8.self)
-        try await self.client.withTransaction { connection in
+        return try await self.client.withTransaction { connection in
             if let number = changes.callerID {
                 try await Self.requireCallerID(number, ofCampaign: name, on: connection)
             }
@@ -75,10 +90,10 @@ extension CallStore {
                 [
                     name, changes.callerID?.e164, changes.answerURL, changes.endsAt, changes.priority, changes.weight,
                     changes.maximumConcurrentCalls, changes.callsPerHour, changes.targetCompletes, cells,
-                    changes.cleared.map(\.rawValue).sorted(),
+                    changes.cleared.map(\.rawValue).sorted(), changes.zoneEvidence?.rawValue,
                 ]
             )
-            guard result.count > 0 else { throw Self.noCampaign(name) }
+            return result.count > 0
         }
     }
 
@@ -96,7 +111,7 @@ extension CallStore {
                     case when not 'calls-per-hour' = any ($11::text[]) then calls_per_hour end),
                 target_completes = coalesce($9::bigint,
                     case when not 'target-completes' = any ($11::text[]) then target_completes end),
-                updated_at = now()
+                zone_evidence = coalesce($12, zone_evidence), updated_at = now()
             where name = $1
             returning id)
         , lifted as (

@@ -14,6 +14,13 @@ extension CallStore {
         public let field: String
         /// What is wrong, and what to do.
         public let problem: String
+
+        /// Creates a problem.
+        public init(isError: Bool, field: String, problem: String) {
+            self.isError = isError
+            self.field = field
+            self.problem = problem
+        }
     }
 
     /// Looks for problems before a campaign is started.
@@ -185,7 +192,7 @@ extension CallStore {
                 u.unknown is null and coalesce(w.opens_at, 'infinity') < coalesce(k.ends_at, 'infinity') as opens
             from campaign k
             cross join lateral (
-                select distinct coalesce(nullif(s.time_zone, ''), k.time_zone) as zones, s.region
+                select distinct \(CallStore.zonesOfStratum) as zones, s.region
                 from campaign_strata s
                 where s.campaign_id = k.id) d
             cross join lateral (select unknown_zones(d.zones) as unknown offset 0) u

@@ -13,11 +13,11 @@ extension CallStore {
                 allowed_call_start_local, allowed_call_end_local, call_days, time_zone, max_concurrent_calls,
                 ring_timeout_seconds, max_call_seconds, detects_machines, caller_id, answer_url, starts_at, ends_at,
                 retry_minutes, retry_jitter_percent, weekly_windows, number_limits, outcome_maximums, day_parts,
-                requires_consent, weight, calls_per_hour, target_completes)
+                requires_consent, weight, calls_per_hour, target_completes, zone_evidence)
             values ($1, $2, $3, $4::bigint, $5::bigint, $6::bigint, $7::text::time, $8::text::time, $9, $10,
                 $11::bigint, $12::bigint, $13::bigint, $14, $15, $16, $17, $18, $19::text::jsonb, $20::bigint,
                 $21::text::int4multirange, $22::text::jsonb, $23::text::jsonb, $24::text::jsonb,
-                $25, $26::bigint, $27::bigint, $28::bigint)
+                $25, $26::bigint, $27::bigint, $28::bigint, $31)
             returning id)
         , cells as (
             insert into campaign_cells (campaign_id, cell, target_completes)
@@ -43,7 +43,8 @@ extension CallStore {
             c.day_parts::text as day_parts, c.requires_consent, c.weight::bigint as weight,
             c.calls_per_hour::bigint as calls_per_hour, c.target_completes::bigint as target_completes,
             (select coalesce(jsonb_object_agg(q.cell, q.target_completes), '{}')
-             from campaign_cells q where q.campaign_id = c.id)::text as cell_targets, c.time_zone, c.max_concurrent_calls::bigint as max_concurrent_calls,
+             from campaign_cells q where q.campaign_id = c.id)::text as cell_targets, c.time_zone, c.zone_evidence,
+            c.max_concurrent_calls::bigint as max_concurrent_calls,
             c.ring_timeout_seconds::bigint as ring_timeout_seconds, c.max_call_seconds::bigint as max_call_seconds,
             c.detects_machines, c.caller_id, c.answer_url, c.starts_at, c.ends_at, t.paused_reason
         from campaigns c

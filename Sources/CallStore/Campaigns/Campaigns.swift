@@ -59,7 +59,7 @@ extension CallStore {
                     settings.week?.multirange, try Self.json(settings.numberLimits),
                     try Self.json(Self.byName(settings.outcomeMaximums)), try Self.json(settings.dayParts),
                     settings.requiresConsent, settings.weight, settings.callsPerHour, settings.targetCompletes,
-                    try Self.json(settings.cellTargets), actor,
+                    try Self.json(settings.cellTargets), actor, settings.zoneEvidence.rawValue,
                 ],
                 andApply: policy,
                 to: settings.name,
@@ -240,6 +240,7 @@ extension CallStore {
         settings.week = try row.decode(String?.self, named: "weekly_windows").map { try CallingWeek(multirange: $0) }
         settings.numberLimits = try Self.decode([NumberLimit].self, row, "number_limits")
         settings.callDays = try row.decode([Int16].self, named: "call_days").map { Int($0) }
+        settings.zoneEvidence = try Self.zoneEvidence(row.decode(named: "zone_evidence"))
         settings.maximumConcurrentCalls = try row.decode(named: "max_concurrent_calls")
         settings.ringTimeoutSeconds = try row.decode(named: "ring_timeout_seconds")
         settings.maximumCallSeconds = try row.decode(named: "max_call_seconds")

@@ -1,6 +1,7 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
+import CallModel
 import Postgres
 
 extension CallStore {
@@ -49,6 +50,32 @@ extension CallStore {
         )
     }
 
+    /// SQL for the zones of which all must be open for a contact, by the evidence that its campaign accepts.
+    /// - Parameters:
+    ///   - own: The zones that it has from its file, or by its country; empty for none.
+    ///   - stratum: What has its stratum's columns.
+    ///   - campaign: What has its campaign's columns.
+    /// - Returns: An expression.
+    static func countingZones(_ own: String, _ stratum: String = "s", _ campaign: String = "k") -> String {
+        """
+        coalesce(nullif(counting_zones(\(own), \(stratum).own_zone_source, \(stratum).number_zones,
+            \(stratum).postal_zones, \(stratum).region_zones, \(campaign).zone_evidence), ''), \(campaign).time_zone)
+        """
+    }
+
+    /// The level that a campaign has stored.
+    static func zoneEvidence(_ text: String) throws -> ZoneEvidenceLevel {
+        guard let level = ZoneEvidenceLevel(rawValue: text) else {
+            throw StoreError(code: .schemaMismatch, message: "zone evidence '\(text)' is unknown here")
+        }
+        return level
+    }
+
+    /// The same for a contact `c` in the stratum `s` of the campaign `k`.
+    static let zonesOfContact = CallStore.countingZones("coalesce(c.time_zone, '')")
+    /// The same for all contacts of the stratum `s` of the campaign `k`.
+    static let zonesOfStratum = CallStore.countingZones("s.time_zone")
+
     /// `localtime` and `posixrules` are whatever the server's administrator has chosen, `Factory` that nobody has.
     private static let selectTimeZones = PostgresStatement(
         name: "select_time_zones",
@@ -66,7 +93,8 @@ extension CallStore {
             from (
                 select k.time_zone as zones from campaigns k where k.status not in ('completed', 'cancelled')
                 union
-                select s.time_zone
+                select concat_ws(',', nullif(s.time_zone, ''), nullif(s.number_zones, ''),
+                    nullif(s.postal_zones, ''), nullif(s.region_zones, ''))
                 from campaign_strata s
                 join campaigns k on k.id = s.campaign_id
                 where k.status not in ('completed', 'cancelled')) as u),

@@ -45,24 +45,26 @@ extension CallStore {
         """
         -- The lock keeps a second selector off this campaign for the length of this statement.
         with campaign as materialized (
-            select c.id, c.trunk, c.time_zone, c.calling_week, c.blocked_dates, c.number_limits, c.day_parts, c.requires_consent,
-                c.consent_expires, coalesce(c.ends_at, 'infinity') as ends_at
+            select c.id, c.trunk, c.time_zone, c.zone_evidence, c.calling_week, c.blocked_dates, c.number_limits, c.day_parts,
+                c.requires_consent, c.consent_expires, coalesce(c.ends_at, 'infinity') as ends_at
             from campaigns c
             where c.id = $1 and c.status = 'running' and (c.ends_at is null or c.ends_at > now())
             for no key update skip locked)
         , room as materialized (select least($2, campaign_room(k.id)) as calls from campaign k)
         , cells as materialized (select r.cell, r.calls from campaign k cross join lateral campaign_cell_room(k.id) as r)
         -- Open strata first: contacts where the window is closed or the quota is reached are never looked at.
+        , located as materialized (
+            select s.id, s.region, s.cell, \(CallStore.zonesOfStratum) as zones
+            from campaign k
+            join campaign_strata s on s.campaign_id = $1)
         , places as materialized (
-            select d.region, d.time_zone, d.zones, d.blocked,
+            select d.region, d.zones, d.blocked,
                 least(k.ends_at, w.closes_at) as closes_at
             from campaign k
             join room on room.calls > 0
             cross join lateral (
-                select distinct s.region, s.time_zone, coalesce(nullif(s.time_zone, ''), k.time_zone) as zones,
-                    blocked_in(k.blocked_dates, s.region) as blocked
-                from campaign_strata s
-                where s.campaign_id = $1) d
+                select distinct l.region, l.zones, blocked_in(k.blocked_dates, l.region) as blocked
+                from located l) d
             cross join lateral (
                 select call_window_closes_at_if_known(k.calling_week, d.blocked, d.zones, now()) as closes_at
                 offset 0) w
@@ -70,8 +72,7 @@ extension CallStore {
         , strata as materialized (
             select s.id, s.cell, p.zones, p.blocked, p.closes_at, cells.calls as cell_room
             from places p
-            join campaign_strata s
-                on s.campaign_id = $1 and s.region = p.region and s.time_zone = p.time_zone
+            join located s on s.region = p.region and s.zones = p.zones
             left join cells on cells.cell = s.cell
             where cells.calls is null or cells.calls > 0)
         -- Who has an appointment now goes first, whatever its day part.

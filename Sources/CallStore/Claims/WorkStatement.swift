@@ -13,13 +13,13 @@ extension CallStore {
         name: "campaigns_with_work",
         """
         with running as materialized (
-            select c.id, c.trunk, c.time_zone, c.calling_week, c.blocked_dates, c.fault is not null as has_fault
+            select c.id, c.trunk, c.time_zone, c.zone_evidence, c.calling_week, c.blocked_dates, c.fault is not null as has_fault
             from campaigns c
             left join trunks t on t.name = c.trunk
             where c.status = 'running' and t.paused_at is null
                 and coalesce(c.retry_at, '-infinity') <= now() and coalesce(t.retry_at, '-infinity') <= now())
         , due as materialized (
-            select r.id, s.cell, coalesce(nullif(s.time_zone, ''), r.time_zone) as zones,
+            select r.id, s.cell, \(CallStore.countingZones("s.time_zone", "s", "r")) as zones,
                 blocked_in(r.blocked_dates, s.region) as blocked, r.calling_week
             from running r
             -- A country that rests is asked about when its rest is over: until then the claim would find nobody.

@@ -185,7 +185,7 @@ extension CallStore {
         name: "appoint_persons",
         """
         with hit as materialized (
-            select c.id, k.name, k.calling_week, coalesce(c.time_zone, k.time_zone) as zones,
+            select c.id, k.name, k.calling_week, \(CallStore.zonesOfContact) as zones,
                 blocked_in(k.blocked_dates, s.region) as blocked
             from campaigns k
             cross join lateral (

@@ -226,21 +226,26 @@ struct ContactFacts {
         let zones = try self.value(String.self, "zones")
         let region = try self.value(String.self, "region")
         let hours = try self.value(String?.self, "local_times") ?? "an hour that the database does not know"
-        let origin =
-            switch try self.value(String.self, "zone_source") {
-            case "file": "from its file"
-            case "number":
-                zones.contains(",")
-                    ? "by the country of its number; it must be open in all of them" : "by the country of its number"
-            default: "the campaign's, because its own is not known"
-            }
         return Rule(
             rule: "window open",
             passed: try self.value(Date?.self, "closes_at") != nil,
-            detail: "\(week); it is \(hours) in \(zones), \(origin)"
+            detail: "\(week); it is \(hours) in \(zones), \(try self.zoneWords(zones))"
                 + (region.isEmpty ? "" : "; region \(region)")
                 + (try self.value(Bool.self, "is_blocked_date") ? "; a blocked date" : "")
         )
+    }
+
+    private func zoneWords(_ zones: String) throws -> String {
+        let source = try self.value(String.self, "zone_source")
+        return ZoneWords(
+            zones: zones,
+            own: try self.value("own_zones"),
+            ownSource: source == "several" ? try self.value("own_zone_source") : source,
+            byNumber: try self.value("number_zones"),
+            byPostalCode: try self.value("postal_zones"),
+            byRegion: try self.value("region_zones"),
+            evidence: try self.value("zone_evidence")
+        ).text
     }
 
     private func dayPartRule(isClaimed: Bool) throws -> Rule {

@@ -1,72 +1,11 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
-public import CallModel
+import CallModel
 public import Foundation
 import Postgres
 
 extension CallStore {
-    /// A contact as read from a file, checked.
-    public struct NewContact: Sendable {
-        /// Its id in the system that it comes from.
-        public var externalID: String?
-        /// The number.
-        public var phoneNumber: PhoneNumber
-        /// The e-mail address.
-        public var email: String?
-        /// The language to interview in.
-        public var language: String?
-        /// Whether consent is on record; nil when nothing is said about it.
-        public var hasPriorConsent: Bool?
-        /// When, where and how consent was given.
-        public var consent: ConsentRecord?
-        /// Whether the contact must not be called.
-        public var doNotCall: Bool
-        /// The IANA zone, or several with commas between, in the order of their names; nil for the campaign's.
-        public var timeZone: String?
-        /// Where the zone comes from: `file` or `number`; nil without a zone.
-        public var timeZoneSource: String?
-        /// The country, ISO 3166 alpha-2.
-        public var region: String?
-        /// The quota cell.
-        public var cell: String?
-        /// When the person wants to be called.
-        public var appointmentAt: AppointmentTime?
-        /// Until when that is meant.
-        public var appointmentUntil: AppointmentTime?
-
-        /// Creates a contact.
-        public init(
-            externalID: String?,
-            phoneNumber: PhoneNumber,
-            email: String?,
-            language: String?,
-            hasPriorConsent: Bool?,
-            doNotCall: Bool,
-            timeZone: String?,
-            timeZoneSource: String? = nil,
-            region: String? = nil,
-            cell: String? = nil,
-            appointmentAt: AppointmentTime? = nil,
-            appointmentUntil: AppointmentTime? = nil,
-            consent: ConsentRecord? = nil
-        ) {
-            self.externalID = externalID
-            self.phoneNumber = phoneNumber
-            self.email = email
-            self.language = language
-            self.hasPriorConsent = hasPriorConsent
-            self.doNotCall = doNotCall
-            self.timeZone = timeZone
-            self.timeZoneSource = timeZoneSource
-            self.region = region
-            self.cell = cell
-            self.appointmentAt = appointmentAt
-            self.appointmentUntil = appointmentUntil
-            self.consent = consent
-        }
-    }
-
     /// What an import of contacts brought.
     public struct ImportCount: Sendable, Equatable {
         /// New contacts.
@@ -158,8 +97,9 @@ extension CallStore {
         """
         create temporary table import_rows (
             id uuid, external_contact_id text, phone_number text, email text, preferred_language text,
-            has_prior_consent boolean, do_not_call boolean, time_zone text, time_zone_source text, region text, cell text,
-            appointment_at text, appointment_until text, consent_at timestamptz, consent_source text, consent_proof text
+            has_prior_consent boolean, do_not_call boolean, time_zone text, time_zone_source text, own_zone_source text,
+            number_zones text, postal_zones text, region_zones text, region text, cell text, appointment_at text,
+            appointment_until text, consent_at timestamptz, consent_source text, consent_proof text
         ) on commit drop
         """,
         prepared: false
@@ -167,7 +107,8 @@ extension CallStore {
 
     private static let copyStaging = """
         copy import_rows (id, external_contact_id, phone_number, email, preferred_language, has_prior_consent, do_not_call,
-            time_zone, time_zone_source, region, cell, appointment_at, appointment_until, consent_at, consent_source, consent_proof)
+            time_zone, time_zone_source, own_zone_source, number_zones, postal_zones, region_zones, region, cell,
+            appointment_at, appointment_until, consent_at, consent_source, consent_proof)
         from stdin
         """
 
@@ -185,19 +126,24 @@ extension CallStore {
 
     private static let addStrata = PostgresStatement(
         """
-        insert into campaign_strata (campaign_id, region, time_zone, time_zone_source, cell)
-        select $1::uuid, n.region, n.time_zone, n.source, n.cell
+        insert into campaign_strata (
+            campaign_id, region, time_zone, time_zone_source, own_zone_source, number_zones, postal_zones, region_zones,
+            cell)
+        select $1::uuid, n.region, n.time_zone, n.source, n.own_zone_source, n.number_zones, n.postal_zones,
+            n.region_zones, n.cell
         from (
             select distinct coalesce(region, '') as region, coalesce(time_zone, '') as time_zone,
                 coalesce(time_zone_source, case when time_zone is null then 'campaign' else 'file' end) as source,
-                coalesce(cell, '') as cell
+                own_zone_source, number_zones, postal_zones, region_zones, coalesce(cell, '') as cell
             from import_rows) n
         -- A conflict would use up a number each time.
         where not exists (
             select from campaign_strata s
             where s.campaign_id = $1::uuid and s.region = n.region and s.time_zone = n.time_zone
-                and s.time_zone_source = n.source and s.cell = n.cell)
-        order by 2, 3, 4, 5
+                and s.time_zone_source = n.source and s.own_zone_source = n.own_zone_source
+                and s.number_zones = n.number_zones and s.postal_zones = n.postal_zones
+                and s.region_zones = n.region_zones and s.cell = n.cell)
+        order by 2, 3, 4, 5, 6, 7, 8, 9
         on conflict do nothing
         """,
         prepared: false
@@ -241,7 +187,8 @@ extension CallStore {
                 and s.time_zone = coalesce(r.time_zone, '')
                 and s.time_zone_source
                     = coalesce(r.time_zone_source, case when r.time_zone is null then 'campaign' else 'file' end)
-                and s.cell = coalesce(r.cell, '')
+                and s.own_zone_source = r.own_zone_source and s.number_zones = r.number_zones
+                and s.postal_zones = r.postal_zones and s.region_zones = r.region_zones and s.cell = coalesce(r.cell, '')
             join campaigns k on k.id = $1::uuid
             left join exclusion_list_entries e
                 on e.phone_number = r.phone_number and (e.expires_at is null or e.expires_at > now())

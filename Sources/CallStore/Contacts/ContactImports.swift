@@ -42,6 +42,12 @@ extension CallStore {
         public var zonesFromNumber = 0
         /// Rows that have the campaign's zone because nothing is known.
         public var zonesFromCampaign = 0
+        /// Rows whose number's prefix tells zones.
+        public var zonesByPrefix = 0
+        /// Rows whose postal code does.
+        public var zonesByPostalCode = 0
+        /// Rows whose region does: a part of a country.
+        public var zonesByRegion = 0
 
         /// Creates the progress of an import that has not begun.
         public init() {}
@@ -201,7 +207,7 @@ extension CallStore {
         [
             \.linesDone, \.rejectsBytes, \.read, \.added, \.excluded, \.present, \.repeated, \.rejected,
             \.zonesFromFile, \.zonesFromNumber, \.zonesFromCampaign, \.erased, \.barred, \.withdrawn,
-            \.unassigned,
+            \.unassigned, \.zonesByPrefix, \.zonesByPostalCode, \.zonesByRegion,
         ]
     }
 
@@ -212,7 +218,8 @@ extension CallStore {
         on conflict (campaign_id, fingerprint) where finished_at is null do update set file_name = excluded.file_name
         returning id, lines_done, rejects_bytes, rows_read, rows_added, rows_excluded, rows_present, rows_repeated,
             rows_rejected, zones_from_file, zones_from_number, zones_from_campaign, rows_erased, rows_barred,
-            rows_withdrawn, rows_unassigned
+            rows_withdrawn, rows_unassigned, zones_by_prefix, zones_by_postal_code,
+            zones_by_region
         """,
         prepared: false
     )
@@ -222,7 +229,10 @@ extension CallStore {
     private static let commitLater = PostgresStatement("set local synchronous_commit to off", prepared: false)
 
     private static let unstage = PostgresStatement(
-        "delete from import_rows where phone_number = any ($1::text[]) returning time_zone_source",
+        """
+        delete from import_rows where phone_number = any ($1::text[])
+        returning nullif(coalesce(nullif(own_zone_source, ''), time_zone_source), 'campaign')
+        """,
         prepared: false
     )
 
@@ -248,7 +258,8 @@ extension CallStore {
         set lines_done = v[1], rejects_bytes = v[2], rows_read = v[3], rows_added = v[4], rows_excluded = v[5],
             rows_present = v[6], rows_repeated = v[7], rows_rejected = v[8], zones_from_file = v[9],
             zones_from_number = v[10], zones_from_campaign = v[11], rows_erased = v[12], rows_barred = v[13],
-            rows_withdrawn = v[14], rows_unassigned = v[15]
+            rows_withdrawn = v[14], rows_unassigned = v[15], zones_by_prefix = v[16], zones_by_postal_code = v[17],
+            zones_by_region = v[18]
         from (select $3::bigint[] as v) as new
         where id = $1 and lines_done = $2 and finished_at is null
         """,

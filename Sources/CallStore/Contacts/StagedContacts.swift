@@ -36,7 +36,14 @@ extension CallStore {
             self.field(contact.hasPriorConsent.map { $0 ? "t" : "f" })
             self.field(contact.doNotCall ? "t" : "f")
             self.field(contact.timeZone)
-            self.field(contact.timeZoneSource)
+            let hasEvidence = [contact.numberZones, contact.postalZones, contact.regionZones].contains { $0 != nil }
+            self.field(hasEvidence ? "several" : contact.timeZoneSource)
+            self.field(
+                hasEvidence ? contact.timeZoneSource ?? (contact.timeZone == nil ? "campaign" : "file") : ""
+            )
+            self.field(contact.numberZones ?? "")
+            self.field(contact.postalZones ?? "")
+            self.field(contact.regionZones ?? "")
             self.field(contact.region)
             self.field(contact.cell)
             self.field(contact.appointmentAt?.text)

@@ -185,13 +185,18 @@ extension CallStore {
         join campaigns k on k.id = p.campaign_id
         left join contacts c on c.id = p.contact_id
         left join campaign_strata s on s.id = c.stratum_id
+        -- By the evidence that suffices now, for the words; judged is by what sufficed then.
         cross join lateral (
-            select o.zones, unknown_zones(o.zones) as unknown
-            from (select coalesce(nullif(s.time_zone, ''), k.time_zone) as zones offset 0) o
+            select o.zones, unknown_zones(
+                concat_ws(',', o.zones, nullif(s.number_zones, ''), nullif(s.postal_zones, ''),
+                    nullif(s.region_zones, ''))) as unknown
+            from (select \(CallStore.zonesOfStratum) as zones offset 0) o
             offset 0) w
         left join lateral (
             select bool_or(case when w.unknown is null then call_window_closes_at(
-                    r.calling_week, r.blocked_dates + g.blocked_dates, w.zones, p.started_at) is not null end) as is_open,
+                    r.calling_week, r.blocked_dates + g.blocked_dates,
+                    coalesce(nullif(counting_zones(s.time_zone, s.own_zone_source, s.number_zones, s.postal_zones,
+                        s.region_zones, r.zone_evidence), ''), k.time_zone), p.started_at) is not null end) as is_open,
                 bool_or(p.phone_number is null or r.number_limits = '[]' or not p.counted
                     or number_rested_until(p.phone_number, r.number_limits, p.started_at) is null) as is_within_limits,
                 bool_or(p.attempt_number <= r.max_attempts) as is_within_attempts,

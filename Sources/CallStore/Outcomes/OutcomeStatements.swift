@@ -89,7 +89,8 @@ extension CallStore {
                         coalesce(
                             day_part_turn(
                                 k.day_parts, c.day_part_attempts, k.calling_week,
-                                blocked_in(k.blocked_dates, s.region), coalesce(c.time_zone, k.time_zone),
+                                blocked_in(k.blocked_dates, s.region),
+                                \(CallStore.zonesOfContact),
                                 e.pause_ends_at, coalesce(k.ends_at, 'infinity')),
                             e.pause_ends_at),
                         'infinity')

@@ -132,6 +132,7 @@ extension CallStore {
                 name, policy.name, policy.version, policy.week.multirange, policy.blockedDates,
                 String(decoding: try JSONEncoder().encode(policy.limits), as: UTF8.self), policy.maximumAttempts,
                 policy.ringTimeoutMinimum ?? 0, policy.requiresConsent, actor, policy.consentPeriod?.text,
+                policy.weakestZoneEvidence.rawValue,
             ]
         )
     }

@@ -57,7 +57,10 @@ extension CallStore {
                         select o from jsonb_array_elements(coalesce(c.own_number_limits, c.number_limits)) as o)),
                 max_attempts = least(c.max_attempts, $7::bigint::int),
                 ring_timeout_seconds = greatest(c.ring_timeout_seconds, $8::bigint::int),
-                requires_consent = c.requires_consent or $9, consent_expires = $11::text::interval,
+                requires_consent = c.requires_consent or $9, consent_expires = $11::text::interval, policy_zone_evidence = $12,
+                zone_evidence = case
+                    when zone_evidence_rank(c.zone_evidence) <= zone_evidence_rank($12) then c.zone_evidence else $12
+                end,
                 updated_at = now()
             from policy p
             where c.name = $1

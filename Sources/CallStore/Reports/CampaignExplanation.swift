@@ -112,11 +112,11 @@ extension CallStore {
             left join trunks t on t.name = k.trunk
             where k.name = $1)
         , strata as materialized (
-            select s.id, coalesce(nullif(s.time_zone, ''), k.time_zone) as zones,
+            select s.id, \(CallStore.zonesOfStratum) as zones,
                 blocked_in(k.blocked_dates, s.region) as blocked, coalesce(r.calls, 1) > 0 as is_wanted,
                 coalesce(
                     call_window_closes_at_if_known(k.calling_week, blocked_in(k.blocked_dates, s.region),
-                        coalesce(nullif(s.time_zone, ''), k.time_zone), now()) > now(),
+                        \(CallStore.zonesOfStratum), now()) > now(),
                     false) as is_open,
                 country_rests_until(k.trunk, s.region) is null as is_called
             from campaign k

@@ -14,8 +14,10 @@ extension CallStore {
             select c.id, k.id as campaign_id, k.name, k.status, k.status_reason, k.starts_at, k.ends_at, k.max_attempts,
                 k.caller_id, k.answer_url, k.calling_week as week, blocked_in(k.blocked_dates, s.region) as blocked,
                 k.requires_consent, k.day_parts, k.number_limits, t.paused_reason, c.state, c.do_not_call,
-                c.has_prior_consent, c.consent_at, k.consent_expires, c.excluded_reason, c.attempts_count, c.next_attempt_at, c.call_id, c.prior_state,
-                c.phone_number, c.day_part_attempts, coalesce(c.time_zone, k.time_zone) as zones, s.region, s.cell,
+                c.has_prior_consent, c.consent_at, k.consent_expires, c.excluded_reason, c.attempts_count, c.next_attempt_at,
+                c.call_id, c.prior_state, c.phone_number, c.day_part_attempts, \(CallStore.zonesOfContact) as zones, s.region,
+                s.cell, coalesce(c.time_zone, '') as own_zones, s.own_zone_source, s.number_zones, s.postal_zones,
+                s.region_zones, k.zone_evidence,
                 c.last_outcome, k.outcome_maximums, s.time_zone_source, number_rests_until(c.phone_number, k.number_limits) as rests_until,
                 ap.appointed_at, ap.appointed_until, ap.tries as appointment_tries, ap.try_at as appointment_try_at,
                 y.rests_until as country_rests_until, y.error_code as country_error_code, u.error_code as refused_with
@@ -68,6 +70,8 @@ extension CallStore {
             h.list_reason, h.is_list_of_campaign, h.attempts_count::bigint as attempts_count,
             h.max_attempts::bigint as max_attempts, h.next_attempt_at, h.next_attempt_at <= now() as is_due, h.call_id,
             h.prior_state is null as is_dialed, h.zones, h.region, h.cell, h.time_zone_source as zone_source,
+            h.own_zones, h.own_zone_source, h.number_zones, h.postal_zones, h.region_zones,
+            h.zone_evidence,
             h.week::text as week, nullif(h.closes_at, '-infinity') as closes_at,
             case when h.closes_at is distinct from '-infinity' then (
                 select string_agg(distinct to_char(now() at time zone z, 'Dy HH24:MI'), ' and ')

@@ -88,7 +88,7 @@ extension CallStore {
         """
         select c.phone_number, \(CallStore.texts([
             "c.id::text", "c.external_contact_id", "c.phone_number", "c.preferred_language",
-            "coalesce(c.time_zone, k.time_zone)", "c.has_prior_consent::text", "c.do_not_call::text", "c.state",
+            CallStore.zonesOfContact, "c.has_prior_consent::text", "c.do_not_call::text", "c.state",
             "c.attempts_count::text", CallStore.time("c.last_attempt_at"), "c.last_outcome",
             CallStore.time("c.next_attempt_at"), "(\(CallStore.dispositionOfContact))::text",
             "\(CallStore.contactIsFinal)::text", CallStore.time("c.created_at"),
@@ -97,6 +97,7 @@ extension CallStore {
         ]))
         from contacts c
         join campaigns k on k.id = c.campaign_id
+        join campaign_strata s on s.id = c.stratum_id
         left join appointments p on p.contact_id = c.id
         where c.campaign_id = $1 and c.phone_number > $2
         order by c.phone_number

@@ -114,7 +114,7 @@ extension CallStore {
             array(
                 select distinct unknown_zones(z.zones)
                 from (
-                    select distinct coalesce(nullif(s.time_zone, ''), k.time_zone) as zones
+                    select distinct \(CallStore.zonesOfStratum) as zones
                     from campaign_strata s
                     where s.campaign_id = k.id) z
                 where unknown_zones(z.zones) is not null
@@ -137,13 +137,18 @@ extension CallStore {
             where g.region = s.region
             order by d)
         from (
-            select coalesce(c.time_zone, k.time_zone) as zones, t.region,
+            select t.zones, t.region,
                 c.attempts_count - case when c.state = 'in_progress' and c.prior_state is null then 1 else 0 end
                     as attempts,
                 case when c.state <> 'in_progress' and c.next_attempt_at > now() then c.next_attempt_at end as due
             from campaigns k
             join contacts c on c.campaign_id = k.id
-            join campaign_strata t on t.id = c.stratum_id
+            join (
+                select s.id, s.region, \(CallStore.zonesOfStratum) as zones
+                from campaigns k
+                join campaign_strata s on s.campaign_id = k.id
+                where k.id = $1
+                offset 0) t on t.id = c.stratum_id
             where k.id = $1
                 and (c.state = 'in_progress'
                     or c.state in ('pending', 'not_reached') and c.next_attempt_at is not null)) as s

@@ -14,7 +14,15 @@ extension CampaignCommand {
         @Argument(help: "The campaign.") var name: String
 
         func run() async throws {
-            let problems = try await self.common.withStore { try await $0.checkCampaign(named: self.name) }
+            let problems = try await self.common.withStore { store in
+                var problems = try await store.checkCampaign(named: self.name)
+                if let cost = ZoneCost(try await store.zoneFacts(campaign: self.name)) {
+                    problems.append(
+                        CallStore.CampaignProblem(isError: false, field: "zone_evidence", problem: cost.words)
+                    )
+                }
+                return problems
+            }
             if self.output.json {
                 try Console.json(problems)
             } else if problems.isEmpty {

@@ -21,6 +21,7 @@ struct CampaignCommand: ParsableCommand {
         @OptionGroup var common: CommonOptions
         @Argument(help: "The unique name.") var name: String
         @Option(help: "IANA zone of contacts that have none of their own, e.g. Europe/Berlin.") var timeZone: String?
+        @OptionGroup var evidence: ZoneEvidenceOptions
         @Option(
             help: ArgumentHelp(
                 "Calling window in local time, half-open; may cross midnight. May be repeated, with weekdays in front if "
@@ -108,11 +109,10 @@ struct CampaignCommand: ParsableCommand {
         private func settings() throws -> CampaignSettings {
             var faults: [String] = []
             guard let timeZone = self.timeZone else {
-                throw UsageFault(
-                    "time-zone: is missing; a window means nothing without the zone it is in, e.g. --time-zone Europe/Berlin"
-                )
+                throw UsageFault("time-zone: is missing; a window means nothing without its zone, e.g. Europe/Berlin")
             }
             var settings = CampaignSettings(name: self.name, timeZone: timeZone)
+            settings.zoneEvidence = self.evidence.level(&faults) ?? .country
             settings.language = self.language
             settings.trunk = self.trunk
             settings.priority = self.pace.priority ?? 0

@@ -5,6 +5,7 @@ import ArgumentParser
 import CallModel
 import CallStore
 import Foundation
+import PhoneNumbers
 
 extension CampaignCommand {
     struct Set: AsyncParsableCommand {
@@ -18,6 +19,7 @@ extension CampaignCommand {
         @Option(help: "Where the provider asks what to do once the call is answered.") var answerUrl: String?
         @Option(help: "When the campaign stops calling, ISO 8601.") var endsAt: String?
         @OptionGroup var pace: PaceOptions
+        @OptionGroup var evidence: ZoneEvidenceOptions
         @Option(
             help: ArgumentHelp(
                 "Lift a limit: max-concurrent-calls, calls-per-hour, target-completes, ends-at or cell-targets. May be "
@@ -35,6 +37,7 @@ extension CampaignCommand {
                 faults.append("caller-id: \(error)")
             }
             changes.endsAt = Create.date(self.endsAt, "ends-at", &faults)
+            changes.zoneEvidence = self.evidence.level(&faults)
             changes.priority = self.pace.priority
             changes.weight = self.pace.weight
             changes.maximumConcurrentCalls = self.pace.maxConcurrentCalls
@@ -55,8 +58,25 @@ extension CampaignCommand {
                 throw UsageFault("nothing to change: name an option, see --help")
             }
             let wanted = changes
-            try await self.common.withStore { try await $0.change(campaign: self.name, wanted) }
+            let (told, cost) = try await self.common.withStore { store in
+                let told = wanted.zoneEvidence == nil ? 0 : try await Self.tellZones(store, self.name)
+                try await store.change(campaign: self.name, wanted)
+                let cost = wanted.zoneEvidence == nil ? nil : ZoneCost(try await store.zoneFacts(campaign: self.name))
+                return (told, cost)
+            }
             Console.line("changed campaign \(self.name)")
+            if told > 0 { Console.line("told the zones of \(told) contacts by their number's prefix") }
+            if let cost { Console.line(cost.words) }
+        }
+
+        /// For contacts that were loaded by a program that knew no prefixes.
+        private static func tellZones(_ store: CallStore, _ name: String) async throws -> Int {
+            let countries = try ContactsCommand.Import.countryZones(known: try await store.timeZones())
+            let evidence = ZoneEvidence(countries: countries)
+            let plan = try NumberPlan(allowsUnassigned: true, changes: try await NumbersCommand.changes(store))
+            return try await store.deriveZones(campaign: name) { number, own in
+                evidence.zones(of: number, region: (try? plan.entry(number.e164))?.region, beside: own)
+            }
         }
     }
 }

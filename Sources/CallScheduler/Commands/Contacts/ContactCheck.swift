@@ -27,6 +27,9 @@ struct ContactCheck: Sendable {
         var zonesFromFile = 0
         var zonesFromNumber = 0
         var zonesFromCampaign = 0
+        var zonesByPrefix = 0
+        var zonesByPostalCode = 0
+        var zonesByRegion = 0
 
         mutating func append(_ other: Rows) {
             self.contacts.append(other.contacts)
@@ -37,6 +40,9 @@ struct ContactCheck: Sendable {
             self.zonesFromFile += other.zonesFromFile
             self.zonesFromNumber += other.zonesFromNumber
             self.zonesFromCampaign += other.zonesFromCampaign
+            self.zonesByPrefix += other.zonesByPrefix
+            self.zonesByPostalCode += other.zonesByPostalCode
+            self.zonesByRegion += other.zonesByRegion
         }
     }
 
@@ -44,6 +50,7 @@ struct ContactCheck: Sendable {
     let plan: NumberPlan
     let zones: ZoneNames
     let countryZones: CountryZones
+    let evidence: ZoneEvidence
 
     func rows(_ records: ArraySlice<CSVReader.Record>) -> Rows {
         var rows = Rows()
@@ -57,6 +64,9 @@ struct ContactCheck: Sendable {
                 case "number": rows.zonesFromNumber += 1
                 default: rows.zonesFromCampaign += 1
                 }
+                if contact.numberZones != nil { rows.zonesByPrefix += 1 }
+                if contact.postalZones != nil { rows.zonesByPostalCode += 1 }
+                if contact.regionZones != nil { rows.zonesByRegion += 1 }
                 rows.contacts.append(contact)
             } catch {
                 var reason = record.reject(error.reason)
@@ -106,6 +116,13 @@ struct ContactCheck: Sendable {
                     + "+01:00, or the column time_zone"
             )
         }
+        let own = zone ?? candidates
+        let regionZones: String?
+        if let part = row.regionPart {
+            regionZones = try self.evidence.zones(ofRegion: part, beside: own)
+        } else {
+            regionZones = nil
+        }
         let contact = CallStore.NewContact(
             externalID: row.externalID,
             phoneNumber: number.phoneNumber,
@@ -113,8 +130,13 @@ struct ContactCheck: Sendable {
             language: row.language,
             hasPriorConsent: row.hasPriorConsent,
             doNotCall: row.doNotCall,
-            timeZone: zone ?? candidates,
+            timeZone: own,
             timeZoneSource: zone != nil ? "file" : candidates != nil ? "number" : nil,
+            numberZones: self.evidence.zones(of: number.phoneNumber, region: number.region, beside: own),
+            postalZones: row.postalCode.flatMap {
+                self.evidence.zones(ofPostalCode: $0, region: region, isOfNumber: row.region == nil, beside: own)
+            },
+            regionZones: regionZones,
             region: region,
             cell: row.cell,
             appointmentAt: row.appointmentAt,

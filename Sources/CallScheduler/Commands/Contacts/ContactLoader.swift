@@ -31,6 +31,11 @@ struct ContactLoader {
         var zonesFromFile = 0
         var zonesFromNumber = 0
         var zonesFromCampaign = 0
+        var zonesByPrefix = 0
+        var zonesByPostalCode = 0
+        var zonesByRegion = 0
+        /// What it costs to know no better where the campaign's contacts are.
+        var zoneCost: ZoneCost?
         var rejectsFile: String?
         /// The first few faults, for the terminal.
         var examples: [String] = []
@@ -98,6 +103,9 @@ struct ContactLoader {
             zonesFromFile: progress.zonesFromFile,
             zonesFromNumber: progress.zonesFromNumber,
             zonesFromCampaign: progress.zonesFromCampaign,
+            zonesByPrefix: progress.zonesByPrefix,
+            zonesByPostalCode: progress.zonesByPostalCode,
+            zonesByRegion: progress.zonesByRegion,
             rejectsFile: rejectsFile,
             examples: self.examples
         )
@@ -136,6 +144,9 @@ struct ContactLoader {
         progress.zonesFromFile += chunk.rows.zonesFromFile
         progress.zonesFromNumber += chunk.rows.zonesFromNumber
         progress.zonesFromCampaign += chunk.rows.zonesFromCampaign
+        progress.zonesByPrefix += chunk.rows.zonesByPrefix
+        progress.zonesByPostalCode += chunk.rows.zonesByPostalCode
+        progress.zonesByRegion += chunk.rows.zonesByRegion
         self.current = try await self.store.addContacts(chunk.rows.contacts, to: self.current, progress: progress)
         self.bar.show(bytes: chunk.bytesRead, rows: progress.read)
     }

@@ -23,7 +23,7 @@ struct ContactsCommand: ParsableCommand {
             discussion: """
                 The first line names the columns: phone_number, and any of external_contact_id, email, language, \
                 has_prior_consent, do_not_call, time_zone, region, cell, appointment_at, appointment_until, consent_at, \
-                consent_source, consent_proof. Rows that cannot be used are written to the \
+                consent_source, consent_proof, postal_code. Rows that cannot be used are written to the \
                 rejects file with line number and reason; the others are loaded. Of contacts that are there, the \
                 stricter word counts: do_not_call takes them out, has_prior_consent=false withdraws their consent. An \
                 import that was interrupted goes on where it was when the same command is run again.
@@ -58,11 +58,13 @@ struct ContactsCommand: ParsableCommand {
                 let plan = try self.options.plan(try await NumbersCommand.changes(store))
                 let columns = try await file.readHeader(self.options.file)
                 let zones = try await store.timeZones()
+                let countryZones = try Self.countryZones(known: zones)
                 let check = ContactCheck(
                     columns: columns,
                     plan: plan,
                     zones: ZoneNames(known: zones),
-                    countryZones: try Self.countryZones(known: zones)
+                    countryZones: countryZones,
+                    evidence: ZoneEvidence(countries: countryZones)
                 )
                 let current = try await store.beginImport(
                     campaign: campaign.id,
@@ -80,14 +82,15 @@ struct ContactsCommand: ParsableCommand {
                     spreadsheets,
                     resuming: current
                 )
-                let summary = try await loader.load()
+                var summary = try await loader.load()
+                summary.zoneCost = ZoneCost(try await store.zoneFacts(campaign: self.campaign))
                 for words in try await store.databaseLacks().words { Console.note(words) }
                 return summary
             }
             try self.print(summary)
         }
 
-        private static func countryZones(known: Set<String>) throws -> CountryZones {
+        static func countryZones(known: Set<String>) throws -> CountryZones {
             do {
                 return try CountryZones(known: known)
             } catch {
@@ -137,6 +140,13 @@ struct ContactsCommand: ParsableCommand {
                 "time zone \(summary.zonesFromFile) from the file, \(summary.zonesFromNumber) from number or region, "
                     + "\(summary.zonesFromCampaign) the campaign's, for want of a country"
             )
+            if summary.zonesByPrefix + summary.zonesByPostalCode + summary.zonesByRegion > 0 {
+                Console.line(
+                    "evidence  \(summary.zonesByPrefix) by the number's prefix, \(summary.zonesByPostalCode) by postal code, "
+                        + "\(summary.zonesByRegion) by a region such as US-TX (`campaign set --zone-evidence` says what suffices)"
+                )
+            }
+            if let cost = summary.zoneCost { Console.line("          \(cost.words)") }
             for (names, rows) in summary.renamedZones.sorted(by: { $0.value > $1.value }).prefix(Self.exampleLimit) {
                 Console.line("          \(names), in \(rows) row(s)")
             }
