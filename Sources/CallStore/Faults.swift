@@ -39,7 +39,7 @@ extension CallStore {
     /// - Throws: `PostgresError`.
     public func runningTrunks() async throws -> [RunningTrunk] {
         try await self.client.execute(Self.selectRunningTrunks).map { row in
-            RunningTrunk(name: try row.decode(String.self, at: 0), hasFault: try row.decode(Bool.self, at: 1))
+            RunningTrunk(name: try row.decode(named: "trunk"), hasFault: try row.decode(named: "has_fault"))
         }
     }
 
@@ -48,11 +48,11 @@ extension CallStore {
     public func faults() async throws -> [Fault] {
         try await self.client.execute(Self.selectFaults).map { row in
             Fault(
-                kind: try row.decode(Bool.self, at: 0) ? .trunk : .campaign,
-                name: try row.decode(String.self, at: 1),
-                reason: try row.decode(String.self, at: 2),
-                since: try row.decode(Date.self, at: 3),
-                retryAt: try row.decode(Date?.self, at: 4)
+                kind: try row.decode(Bool.self, named: "is_trunk") ? .trunk : .campaign,
+                name: try row.decode(named: "name"),
+                reason: try row.decode(named: "fault"),
+                since: try row.decode(named: "fault_since"),
+                retryAt: try row.decode(named: "retry_at")
             )
         }
     }
@@ -93,7 +93,7 @@ extension CallStore {
     private static let selectRunningTrunks = PostgresStatement(
         name: "running_trunks",
         """
-        select k.trunk, bool_or(t.fault is not null)
+        select k.trunk, bool_or(t.fault is not null) as has_fault
         from campaigns k
         left join trunks t on t.name = k.trunk
         where k.status = 'running' and t.paused_at is null and coalesce(t.retry_at, '-infinity') <= now()
@@ -105,7 +105,7 @@ extension CallStore {
     private static let selectFaults = PostgresStatement(
         name: "select_faults",
         """
-        select false, k.name, k.fault, k.fault_since, k.retry_at
+        select false as is_trunk, k.name, k.fault, k.fault_since, k.retry_at
         from campaigns k
         where k.status = 'running' and k.fault is not null
         union all

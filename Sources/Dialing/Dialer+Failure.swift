@@ -22,22 +22,19 @@ extension Dialer {
         logger.warning("The provider did not take the call", metadata: .keys([.error: "\(error)"]))
         let errorCode = error.providerCode ?? error.code.description
         FailPoint.dialerRefused.reach()
+        self.breaker.withLockedValue { Self.tell(&$0, of: error.code, now: self.clock.now()) }
         switch error.code {
         case .rejected:
-            self.breaker.withLockedValue { $0.succeeded() }
             await self.report(
                 CallEvent(callID: request.callID, status: .failed, occurredAt: Date(), errorCode: errorCode)
             )
         case .refusedForNow(let retryAfter):
-            self.breaker.withLockedValue { $0.failed(now: self.clock.now()) }
             if let retryAfter { self.tokens.pause(for: retryAfter) }
             let backOff = max(retryAfter ?? .zero, self.configuration.failureBackOff)
             await self.giveBack(request, delivery, errorCode: errorCode, backOff: backOff)
         case .providerDown:
-            self.breaker.withLockedValue { $0.failed(now: self.clock.now()) }
             await self.giveBack(request, delivery, errorCode: errorCode, backOff: self.configuration.failureBackOff)
         case .tooLate:
-            self.breaker.withLockedValue { $0.failed(now: self.clock.now()) }
             await self.giveBack(
                 request,
                 delivery,
@@ -46,20 +43,30 @@ extension Dialer {
                 isForPeople: false
             )
         case .refused(let destination):
-            self.breaker.withLockedValue { $0.succeeded() }
             await self.park(destination, request: request, delivery: delivery, error: error, logger: logger)
         case .misconfigured(let scope):
-            self.breaker.withLockedValue { $0.unused(now: self.clock.now()) }
             await self.stop(scope, request: request, error: error, logger: logger)
             // Once the cause is removed and all goes on, another number is tried first.
             await self.giveBack(request, delivery, errorCode: errorCode, backOff: self.configuration.failureBackOff)
         case .unknown:
-            self.breaker.withLockedValue { $0.failed(now: self.clock.now()) }
             _ = await self.untilDone("An ambiguous placement waits to be noted") {
                 try await self.store.markUnknown(callID: request.callID, errorCode: errorCode)
             }
             // The look-up must not come before the provider can show the call.
             self.held.update(request.callID) { $0.nextCheck = self.clock.now() + .seconds(3) }
+        }
+    }
+
+    /// What a failed placement says of the provider as a whole.
+    private static func tell(
+        _ breaker: inout CircuitBreaker,
+        of code: TelephonyError.Code,
+        now: ContinuousClock.Instant
+    ) {
+        switch code {
+        case .rejected, .refused: breaker.succeeded()
+        case .refusedForNow, .providerDown, .tooLate, .unknown: breaker.failed(now: now)
+        case .misconfigured: breaker.unused(now: now)
         }
     }
 
@@ -77,9 +84,7 @@ extension Dialer {
         guard done != nil else { return }
         FailPoint.dialerReverted.reach()
         // The message may have been delivered anew meanwhile: settle the one that is held.
-        let call = self.held.remove(request.callID)
-        self.slots.release(request.callID)
-        let held = call?.delivery ?? delivery
+        let held = self.letGo(request.callID) ?? delivery
         isForPeople ? await self.keepUnplaced(delivery, held: held) : self.ack(held)
     }
 
@@ -142,9 +147,7 @@ extension Dialer {
             await self.report(CallEvent(callID: request.callID, status: .failed, occurredAt: Date(), errorCode: code))
             return
         }
-        let call = self.held.remove(request.callID)
-        self.slots.release(request.callID)
-        self.ack(call?.delivery ?? delivery)
+        self.ack(self.letGo(request.callID) ?? delivery)
     }
 
     /// Every further call would fail alike: stop before more contacts are tried.

@@ -31,71 +31,48 @@ extension Dialer {
         var logger = self.logger
         logger[.callID] = request.callID.lowercased
         logger[.campaign] = request.campaignID.lowercased
-        switch await self.slots.acquire(request.callID) {
-        case .granted:
-            break
-        case .alreadyHeld:
-            self.attach(delivery, to: request.callID)
-            return
-        case .draining:
-            return
-        }
-        guard let turn = await self.mayAsk() else {
-            self.slots.release(request.callID)
-            return
-        }
+        guard let reservation = await self.reserve(request, delivery) else { return }
         FailPoint.dialerDelivered.reach()
-        let wish = CallStore.AttemptRequest(
-            callID: request.callID,
-            contactID: request.contactID,
-            expiresAt: request.expiresAt
-        )
+        let wish = Self.wish(request)
         let verdict = await self.untilDone("An attempt waits for the database") {
             let verdict = try await self.attempts.submit(wish)
             if case .undecided = verdict { throw Undecided() }
             return verdict
         }
-        guard let verdict else {
-            self.noCall(request.callID, turn)
-            return
-        }
-        await self.act(on: verdict, turn: turn, request: request, delivery: delivery, logger: logger)
+        guard let verdict else { return }
+        await self.act(on: verdict, reservation, logger: logger)
+    }
+
+    static func wish(_ request: DialRequest) -> CallStore.AttemptRequest {
+        CallStore.AttemptRequest(
+            callID: request.callID,
+            contactID: request.contactID,
+            expiresAt: request.expiresAt
+        )
     }
 
     private func act(
         on verdict: CallStore.AttemptVerdict,
-        turn: Pace.Turn,
-        request: DialRequest,
-        delivery: AMQPDelivery,
+        _ reservation: consuming Reservation,
         logger: Logger
     ) async {
         switch verdict {
         case .created(let details):
             FailPoint.dialerCommitted.reach()
-            await self.place(details, turn: turn, request: request, delivery: delivery, logger: logger)
+            await self.place(details, reservation, logger: logger)
         case .exists(let attempt):
-            self.returnPermission(turn)
             self.metrics.adopted.increment()
             logger.info("Adopts a call", metadata: .keys([.reason: attempt.status]))
-            self.hold(adopted: attempt, delivery: delivery)
+            self.hold(adopted: attempt, delivery: reservation.adopt())
         case .stale, .undecided:
-            self.noCall(request.callID, turn)
             self.metrics.stale.increment()
-            self.ack(delivery)
+            reservation.end(.ack)
         case .notAllowed(let reason):
-            self.noCall(request.callID, turn)
             self.metrics.notAllowed(reason)
             logger.info("Does not call", metadata: .keys([.reason: reason]))
-            self.ack(delivery)
+            reservation.end(.ack)
         case .failed(let reason, let isOfItsValues):
-            await self.putAside(
-                request,
-                turn: turn,
-                delivery: delivery,
-                reason: reason,
-                isOfItsValues: isOfItsValues,
-                logger: logger
-            )
+            await self.putAside(reservation, reason: reason, isOfItsValues: isOfItsValues, logger: logger)
         }
     }
 
@@ -106,14 +83,15 @@ extension Dialer {
     /// The row is committed; nothing but the pace comes between that and this.
     private func place(
         _ details: CallStore.AttemptDetails,
-        turn: Pace.Turn,
-        request: DialRequest,
-        delivery: AMQPDelivery,
+        _ reservation: consuming Reservation,
         logger: Logger
     ) async {
-        guard await self.mayLeave(details, turn: turn, request: request, delivery: delivery, logger: logger) else {
+        if let refusal = await self.refusalToLeave(details, logger: logger) {
+            await self.giveBack(reservation, refusal)
             return
         }
+        let request = reservation.request
+        let delivery = reservation.place()
         let start = self.clock.now()
         let limit = details.ringTimeout + details.maximumCallDuration + self.configuration.margin
         var call = HeldCall(
@@ -184,17 +162,6 @@ extension Dialer {
         parameters = parameters.filter { ["traceparent", "tracestate"].contains($0.key) }
         parameters["campaign_id"] = request.campaignID.lowercased
         return parameters
-    }
-
-    /// A message came again for a call that is held, or is just being placed.
-    private func attach(_ delivery: AMQPDelivery, to callID: UUID) {
-        self.held.update(callID) { $0.isAskedFor(now: self.clock.now()) }
-        switch self.held.attach(delivery, to: callID) {
-        case .attached:
-            break
-        case .duplicate, .notHeld:
-            self.ack(delivery)
-        }
     }
 
     func ack(_ delivery: AMQPDelivery) {

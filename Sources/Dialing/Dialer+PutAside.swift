@@ -1,8 +1,6 @@
 // Call Scheduler
 // SPDX-License-Identifier: Apache-2.0
 
-import AMQP
-import CallModel
 import CallStore
 import Foundation
 import Logging
@@ -13,27 +11,20 @@ extension Dialer {
     /// The statement that would make this one attempt fails, and would for ever: it must not hold a line. Its contact goes
     /// back and rests for a while. Only a request whose values are wrong is dead-lettered.
     func putAside(
-        _ request: DialRequest,
-        turn: Pace.Turn,
-        delivery: AMQPDelivery,
+        _ reservation: consuming Reservation,
         reason: String,
         isOfItsValues: Bool,
         logger: Logger
     ) async {
         self.metrics.putAside.increment()
         logger.error("A request's statement fails; it is put aside", metadata: .keys([.error: reason]))
-        let wish = CallStore.AttemptRequest(
-            callID: request.callID,
-            contactID: request.contactID,
-            expiresAt: request.expiresAt
-        )
+        let wish = Self.wish(reservation.request)
         do {
             try await self.store.putBack(wish, backOff: self.configuration.putAsideBackOff)
         } catch {
             // Then the claim's lease ends by itself, and the contact goes back without a rest.
             logger.warning("A contact waits for its claim's end", metadata: .keys([.error: "\(error)"]))
         }
-        self.noCall(request.callID, turn)
-        if isOfItsValues { self.reject(delivery) } else { self.ack(delivery) }
+        reservation.end(isOfItsValues ? .reject : .ack)
     }
 }

@@ -45,31 +45,20 @@ extension Dialer {
         return false
     }
 
-    func returnPermission(_ turn: Pace.Turn) {
-        self.tokens.giveBack(turn)
-        self.breaker.withLockedValue { $0.unused(now: self.clock.now()) }
-        self.permissions.withLockedValue { $0.unused(now: self.clock.now()) }
-    }
-
-    func noCall(_ callID: UUID, _ turn: Pace.Turn) {
-        self.returnPermission(turn)
-        self.slots.release(callID)
+    /// Why a call must not leave that the database has allowed.
+    struct LeavingRefusal {
+        let reason: DialerMetrics.LeavingRefusal
+        /// How long its contact rests.
+        let backOff: Duration
     }
 
     /// Whether a call may leave now. What the database allowed some time ago may be forbidden now, and in a pause that the
-    /// provider asked for nothing leaves. Otherwise the contact goes back: nothing was placed.
-    func mayLeave(
-        _ details: CallStore.AttemptDetails,
-        turn: Pace.Turn,
-        request: DialRequest,
-        delivery: AMQPDelivery,
-        logger: Logger
-    ) async -> Bool {
+    /// provider asked for nothing leaves.
+    /// - Returns: Nil when it may.
+    func refusalToLeave(_ details: CallStore.AttemptDetails, logger: Logger) async -> LeavingRefusal? {
         let deadline = details.askedAt + self.configuration.permissionLifetime
-        let reason: DialerMetrics.LeavingRefusal
         var backOff = self.configuration.failureBackOff
-        if self.clock.now() >= deadline {
-            reason = .outdated
+        guard self.clock.now() < deadline else {
             self.permissions.withLockedValue { permissions in
                 permissions.failed(now: self.clock.now())
                 // Not before the database is asked again, lest the contact be claimed in vain.
@@ -77,24 +66,31 @@ extension Dialer {
             }
             logger.warning(
                 "The database answered too late for a call to be placed",
-                metadata: .keys([.reason: reason.rawValue])
+                metadata: .keys([.reason: DialerMetrics.LeavingRefusal.outdated.rawValue])
             )
-        } else {
-            self.permissions.withLockedValue { $0.succeeded() }
-            guard await !self.tokens.mayLeave(before: deadline) else { return true }
-            reason = .heldBack
-            logger.notice("Does not call", metadata: .keys([.reason: reason.rawValue]))
+            return LeavingRefusal(reason: .outdated, backOff: backOff)
         }
-        self.tokens.giveBack(turn)
-        self.breaker.withLockedValue { $0.unused(now: self.clock.now()) }
-        self.metrics.notAllowed(reason.rawValue)
-        let done = await self.untilDone("A contact waits to be given back") { [backOff] in
-            try await self.store.revertAttempt(callID: request.callID, errorCode: reason.rawValue, backOff: backOff)
+        self.permissions.withLockedValue { $0.succeeded() }
+        guard await !self.tokens.mayLeave(before: deadline) else { return nil }
+        logger.notice(
+            "Does not call",
+            metadata: .keys([.reason: DialerMetrics.LeavingRefusal.heldBack.rawValue])
+        )
+        return LeavingRefusal(reason: .heldBack, backOff: backOff)
+    }
+
+    /// Nothing was placed: the contact goes back.
+    func giveBack(_ reservation: consuming Reservation, _ refusal: LeavingRefusal) async {
+        reservation.returnTurn()
+        self.metrics.notAllowed(refusal.reason.rawValue)
+        let callID = reservation.request.callID
+        let done = await self.untilDone("A contact waits to be given back") {
+            try await self.store.revertAttempt(
+                callID: callID,
+                errorCode: refusal.reason.rawValue,
+                backOff: refusal.backOff
+            )
         }
-        if done != nil {
-            self.slots.release(request.callID)
-            self.ack(delivery)
-        }
-        return false
+        if done != nil { reservation.end(.ack) }
     }
 }

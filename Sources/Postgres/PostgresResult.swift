@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CLibPQ
+import Foundation
 
 /// Owns one `PGresult`.
 // @unchecked: a PGresult is not written after it was made, and libpq documents that threads may share it.
@@ -104,9 +105,12 @@ public struct PostgresRow: Sendable {
         _ type: T.Type = T.self,
         named: String
     ) throws(PostgresError) -> T {
-        // PQfnumber folds case like SQL does; quoting keeps the name as it is.
-        let index = PQfnumber(self.handle.pointer, "\"" + named.split(separator: "\"").joined(separator: "\"\"") + "\"")
-        guard index >= 0 else { throw PostgresError(.decoding, "there is no column \"\(named)\"") }
+        // PQfnumber would fold its case like SQL does, unless it is quoted first.
+        let pointer = self.handle.pointer
+        let index = named.withCString { name in
+            (0..<PQnfields(pointer)).first { strcmp(PQfname(pointer, $0), name) == 0 }
+        }
+        guard let index else { throw PostgresError(.decoding, "there is no column \"\(named)\"") }
         return try self.decode(type, at: Int(index))
     }
 }

@@ -25,20 +25,7 @@ struct HostTests {
     func blackHole(kind: BlackHole.Kind) async throws {
         let hole = try BlackHole(kind)
         let uri = try Self.uri("127.0.0.1:\(hole.port),127.0.0.1:\(Self.port())")
-        try await withClient(uri: uri) { client in
-            try await client.execute("select 1")
-            let visitors = hole.visitors()
-            if kind == .silent { #expect(visitors == 1) }
-            try await client.withConnection { first in
-                try await client.withConnection { second in
-                    try await first.execute("select 1")
-                    try await second.execute("select 1")
-                }
-            }
-            #expect(client.statistics.open == 2)
-            // Behind the first of those that were dropped another is let in, late.
-            if kind == .silent { #expect(hole.visitors() == 0) }
-        }
+        try await Self.passesOver(hole, kind) { body in try await withClient(uri: uri, body) }
     }
 
     @Test("an address of a name that does not answer is passed over for the name's next one")
@@ -46,12 +33,36 @@ struct HostTests {
         let port = try Self.port()
         let hole = try BlackHole(.silent, address: "127.0.0.2", port: port)
         let uri = try Self.uri("server.example:\(port)")
-        try await withClient({ $0.resolve = { _ in ["127.0.0.2", "127.0.0.1"] } }, uri: uri) { client in
-            try await client.execute("select 1")
-            #expect(hole.visitors() == 1)
-            try await client.withConnection { _ in try await client.execute("select 1") }
-            #expect(hole.visitors() == 0)
+        try await Self.passesOver(hole, .silent) { body in
+            try await withClient({ $0.resolve = { _ in ["127.0.0.2", "127.0.0.1"] } }, uri: uri, body)
         }
+    }
+
+    /// Shows that the first connection goes by way of the hole, and the second straight to the server. A server that answers
+    /// late for once is passed over itself, and the hole tried again: then a new client has its try.
+    private static func passesOver(
+        _ hole: BlackHole,
+        _ kind: BlackHole.Kind,
+        _ connected: ((PostgresClient) async throws -> Void) async throws -> Void
+    ) async throws {
+        var goesStraight = false
+        for _ in 0..<20 where !goesStraight {
+            try await connected { client in
+                try await client.execute("select 1")
+                let visitors = hole.visitors()
+                // Behind the first of those that were dropped another is let in, late.
+                if kind == .silent { #expect(visitors > 0) }
+                try await client.withConnection { first in
+                    try await client.withConnection { second in
+                        try await first.execute("select 1")
+                        try await second.execute("select 1")
+                    }
+                }
+                #expect(client.statistics.open == 2)
+                goesStraight = kind != .silent || hole.visitors() == 0
+            }
+        }
+        #expect(goesStraight)
     }
 
     @Test("a time-out for connecting in the URI is that of each host")

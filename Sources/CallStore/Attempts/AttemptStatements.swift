@@ -5,8 +5,8 @@ import Postgres
 
 extension CallStore {
     private static let openColumns = """
-        a.call_id, a.phone_number, coalesce(k.caller_id, a.phone_number), a.provider_call_id, a.status, a.started_at,
-        a.deadline_at, k.ring_timeout_seconds::bigint, now(), a.campaign_id
+        a.call_id, a.campaign_id, a.phone_number, coalesce(k.caller_id, a.phone_number) as caller_id, a.provider_call_id,
+        a.status, a.started_at, a.deadline_at, k.ring_timeout_seconds::bigint as ring_timeout_seconds, now() as asked_at
         """
 
     static let adoptAttempts = PostgresStatement(

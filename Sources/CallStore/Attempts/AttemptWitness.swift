@@ -15,12 +15,12 @@
             guard let row = result.first else {
                 throw StoreError(code: .schemaMismatch, message: "the database has no clock")
             }
-            return (try row.decode(String?.self, at: 1), try row.decode(Date.self, at: 0))
+            return (try row.decode(named: "phone_number"), try row.decode(named: "seen_at"))
         }
 
         private static let seeAttempt = PostgresStatement(
             name: "see_attempt",
-            "select clock_timestamp(), (select phone_number from call_attempts where call_id = $1)"
+            "select clock_timestamp() as seen_at, (select phone_number from call_attempts where call_id = $1) as phone_number"
         )
     }
 #endif

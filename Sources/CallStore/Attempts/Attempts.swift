@@ -132,8 +132,8 @@ extension CallStore {
         var adopted: [UUID] = []
         for index in 0..<result.count {
             let row = result[index]
-            let callID = try row.decode(UUID.self, at: 0)
-            switch try row.decode(String.self, at: 1) {
+            let callID: UUID = try row.decode(named: "call_id")
+            switch try row.decode(String.self, named: "verdict") {
             case "created": verdicts[callID] = .created(try Self.details(row, askedAt: askedAt))
             case "exists": adopted.append(callID)
             case "stale": verdicts[callID] = .stale
@@ -178,7 +178,7 @@ extension CallStore {
     /// - Throws: `PostgresError`.
     public func endedCalls(among callIDs: [UUID]) async throws -> [UUID] {
         guard !callIDs.isEmpty else { return [] }
-        return try await self.client.execute(Self.endedAmong, [callIDs]).map { try $0.decode(UUID.self, at: 0) }
+        return try await self.client.execute(Self.endedAmong, [callIDs]).map { try $0.decode(named: "call_id") }
     }
 
     /// Open calls that must not ring any more: their campaign was paused, cancelled or ended, their trunk paused, their
@@ -188,7 +188,7 @@ extension CallStore {
     /// - Throws: `PostgresError`.
     public func callsToCancel(among callIDs: [UUID]) async throws -> [UUID] {
         guard !callIDs.isEmpty else { return [] }
-        return try await self.client.execute(Self.cancelAmong, [callIDs]).map { try $0.decode(UUID.self, at: 0) }
+        return try await self.client.execute(Self.cancelAmong, [callIDs]).map { try $0.decode(named: "call_id") }
     }
 
     /// Which of the provider's calls belong to an attempt already, and to which call.
@@ -198,7 +198,9 @@ extension CallStore {
     public func boundCalls(among calls: [(providerCallID: String, number: String)]) async throws -> [String: UUID] {
         guard !calls.isEmpty else { return [:] }
         let rows = try await self.client.execute(Self.boundAmong, [calls.map(\.providerCallID), calls.map(\.number)])
-        let pairs = try rows.map { (try $0.decode(String.self, at: 0), try $0.decode(UUID.self, at: 1)) }
+        let pairs = try rows.map {
+            (try $0.decode(String.self, named: "provider_call_id"), try $0.decode(UUID.self, named: "call_id"))
+        }
         return Dictionary(pairs) { first, _ in first }
     }
 
@@ -206,7 +208,9 @@ extension CallStore {
     /// - Throws: `PostgresError`.
     public func errorCodes(of callIDs: [UUID]) async throws -> [UUID: String] {
         let rows = try await self.client.execute(Self.errorCodesAmong, [callIDs])
-        let pairs = try rows.map { (try $0.decode(UUID.self, at: 0), try $0.decode(String.self, at: 1)) }
+        let pairs = try rows.map {
+            (try $0.decode(UUID.self, named: "call_id"), try $0.decode(String.self, named: "error_code"))
+        }
         return Dictionary(pairs) { first, _ in first }
     }
 
@@ -246,29 +250,29 @@ extension CallStore {
         askedAt: ContinuousClock.Instant
     ) throws -> AttemptDetails {
         AttemptDetails(
-            phoneNumber: try PhoneNumber(row.decode(String.self, at: 2)),
-            callerID: try PhoneNumber(row.decode(String.self, at: 3)),
-            answerURL: try row.decode(String.self, at: 4),
-            ringTimeout: .seconds(try row.decode(Int.self, at: 5)),
-            maximumCallDuration: .seconds(try row.decode(Int.self, at: 6)),
-            detectsMachines: try row.decode(Bool.self, at: 7),
-            deadline: try row.decode(Date.self, at: 8),
+            phoneNumber: try PhoneNumber(row.decode(named: "phone_number")),
+            callerID: try PhoneNumber(row.decode(named: "caller_id")),
+            answerURL: try row.decode(named: "answer_url"),
+            ringTimeout: .seconds(try row.decode(Int.self, named: "ring_timeout_seconds")),
+            maximumCallDuration: .seconds(try row.decode(Int.self, named: "max_call_seconds")),
+            detectsMachines: try row.decode(named: "detects_machines"),
+            deadline: try row.decode(named: "deadline_at"),
             askedAt: askedAt
         )
     }
 
     private static func openAttempt(_ row: PostgresRow) throws -> OpenAttempt {
         OpenAttempt(
-            callID: try row.decode(UUID.self, at: 0),
-            campaignID: try row.decode(UUID.self, at: 9),
-            phoneNumber: try PhoneNumber(row.decode(String.self, at: 1)),
-            callerID: try PhoneNumber(row.decode(String.self, at: 2)),
-            providerCallID: try row.decode(String?.self, at: 3),
-            status: try row.decode(String.self, at: 4),
-            startedAt: try row.decode(Date.self, at: 5),
-            deadline: try row.decode(Date.self, at: 6),
-            ringTimeout: .seconds(try row.decode(Int.self, at: 7)),
-            now: try row.decode(Date.self, at: 8)
+            callID: try row.decode(named: "call_id"),
+            campaignID: try row.decode(named: "campaign_id"),
+            phoneNumber: try PhoneNumber(row.decode(named: "phone_number")),
+            callerID: try PhoneNumber(row.decode(named: "caller_id")),
+            providerCallID: try row.decode(named: "provider_call_id"),
+            status: try row.decode(named: "status"),
+            startedAt: try row.decode(named: "started_at"),
+            deadline: try row.decode(named: "deadline_at"),
+            ringTimeout: .seconds(try row.decode(Int.self, named: "ring_timeout_seconds")),
+            now: try row.decode(named: "asked_at")
         )
     }
 }

@@ -151,14 +151,14 @@ extension CallStore {
         -- The number is being called already, for another campaign or a duplicate: come back in a minute.
         , busy as (
             update contacts c
-            set state = c.prior_state, prior_state = null, call_id = null, lease_until = null,
+            set \(CallStore.claimGivenBack),
                 next_attempt_at = now() + interval '1 minute'
             where c.id = any (array(
                 select j.contact_id from judged j
                 where j.verdict = 'allowed' and j.call_id not in (select i.call_id from inserted i))))
         , given_back as (
             update contacts c
-            set state = c.prior_state, prior_state = null, call_id = null, lease_until = null
+            set \(CallStore.claimGivenBack)
             where c.id = any (array(
                 select j.contact_id from judged j
                 where j.verdict not in (
@@ -167,7 +167,7 @@ extension CallStore {
         , resting as (
             update contacts c
             set state = case when j.rests_until = 'infinity' then 'not_reached' else c.prior_state end,
-                prior_state = null, call_id = null, lease_until = null,
+                \(CallStore.noClaim),
                 next_attempt_at = nullif(j.rests_until, 'infinity')
             from judged j
             where c.id = j.contact_id
@@ -177,14 +177,14 @@ extension CallStore {
                     where verdict in ('number_rests', 'excluded_for_now', 'not_its_day_part', 'country_rests'))))
         , excluded as (
             update contacts c
-            set state = 'excluded', prior_state = null, call_id = null, lease_until = null, next_attempt_at = null,
+            set state = 'excluded', \(CallStore.noClaim), next_attempt_at = null,
                 excluded_reason = j.excluded_reason
             from judged j
             where c.id = j.contact_id and j.verdict in ('excluded', 'no_consent')
                 and c.id = any (array(select contact_id from judged where verdict in ('excluded', 'no_consent'))))
         , used_up as (
             update contacts c
-            set state = 'not_reached', prior_state = null, call_id = null, lease_until = null, next_attempt_at = null
+            set state = 'not_reached', \(CallStore.noClaim), next_attempt_at = null
             where c.id = any (array(select j.contact_id from judged j where j.verdict = 'attempts_used_up')))
         -- Their stories end here, and not with a call.
         , announced as (
@@ -198,9 +198,9 @@ extension CallStore {
                 when i.call_id is not null then 'created'
                 when j.verdict = 'allowed' then 'number_busy'
                 else j.verdict
-            end,
-            j.phone_number, j.caller_id, j.answer_url, j.ring_timeout_seconds::bigint, j.max_call_seconds::bigint,
-            j.detects_machines, i.deadline_at
+            end as verdict,
+            j.phone_number, j.caller_id, j.answer_url, j.ring_timeout_seconds::bigint as ring_timeout_seconds,
+            j.max_call_seconds::bigint as max_call_seconds, j.detects_machines, i.deadline_at
         from judged j
         left join inserted i on i.call_id = j.call_id
         cross join (select count(*) from announced) a
@@ -212,7 +212,7 @@ extension CallStore {
         name: "put_back_claim",
         """
         update contacts c
-        set state = c.prior_state, prior_state = null, call_id = null, lease_until = null,
+        set \(CallStore.claimGivenBack),
             next_attempt_at = greatest(c.next_attempt_at, now() + make_interval(secs => $3))
         where c.id = $2 and c.call_id = $1 and c.state = 'in_progress' and c.prior_state is not null
         """

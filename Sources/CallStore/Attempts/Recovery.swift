@@ -10,9 +10,11 @@ extension CallStore {
     /// - Throws: `PostgresError`.
     public func callerIDs() async throws -> (callerIDs: [PhoneNumber], running: Int) {
         let result = try await self.client.execute(Self.selectCallerIDs)
-        let running = try result.first?.decode(Int.self, at: 1) ?? 0
+        let running = try result.first?.decode(named: "running") ?? 0
         return (
-            try result.map { try $0.decode(String?.self, at: 0) }.compactMap(\.self).map { try PhoneNumber($0) },
+            try result.map { try $0.decode(String?.self, named: "caller_id") }.compactMap(\.self).map {
+                try PhoneNumber($0)
+            },
             running
         )
     }
@@ -39,14 +41,14 @@ extension CallStore {
                 Self.insertRecovered,
                 [providerCallID, to, callerID.e164, startedAt]
             )
-            return try result.first?.decode(UUID.self, at: 0)
+            return try result.first?.decode(named: "call_id")
         }
     }
 
     private static let selectCallerIDs = PostgresStatement(
         name: "select_caller_ids",
         """
-        select distinct caller_id, (select count(*) from campaigns where status = 'running')
+        select distinct caller_id, (select count(*) from campaigns where status = 'running') as running
         from campaigns
         """
     )

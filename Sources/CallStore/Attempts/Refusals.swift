@@ -44,9 +44,9 @@ extension CallStore {
         let result = try await self.client.execute(Self.parkRefused, [callID, errorCode, isCountry, rest.inSeconds])
         guard let row = result.first else { return ParkedRefusal() }
         return ParkedRefusal(
-            isAttempt: try row.decode(Bool.self, at: 0),
-            country: try row.decode(String?.self, at: 1),
-            countryRestsUntil: try row.decode(Date?.self, at: 2)
+            isAttempt: try row.decode(named: "is_attempt"),
+            country: try row.decode(named: "region"),
+            countryRestsUntil: try row.decode(named: "rests_until")
         )
     }
 

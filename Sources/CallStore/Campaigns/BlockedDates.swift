@@ -16,13 +16,13 @@ extension CallStore {
         let statement = isBlocked ? Self.blockDates : Self.freeDates
         let result = try await self.client.execute(statement, [name, dates])
         guard let row = result.first else { throw Self.noCampaign(name) }
-        return try row.decode(Int.self, at: 0)
+        return try row.decode(named: "kept")
     }
 
     /// The dates on which a campaign calls nobody, as ranges like `2026-12-25` or `2026-12-24 to 2026-12-26`, in order.
     /// - Throws: `PostgresError`.
     public func blockedDates(campaign name: String) async throws -> [String] {
-        try await self.client.execute(Self.selectBlockedDates, [name]).map { try $0.decode(String.self, at: 0) }
+        try await self.client.execute(Self.selectBlockedDates, [name]).map { try $0.decode(named: "dates") }
     }
 
     /// Blocks local dates in a region for all campaigns, or frees them again; both act at once.
@@ -41,7 +41,7 @@ extension CallStore {
     /// - Throws: `PostgresError`.
     public func blockedDatesByRegion(campaign: String? = nil) async throws -> [(region: String, dates: String)] {
         try await self.client.execute(Self.selectRegions, [campaign]).map { row in
-            (try row.decode(String.self, at: 0), try row.decode(String.self, at: 1))
+            (try row.decode(named: "region"), try row.decode(named: "dates"))
         }
     }
 
@@ -72,7 +72,7 @@ extension CallStore {
         select g.region, case
             when upper(r) - lower(r) = 1 then lower(r)::text
             else lower(r)::text || ' to ' || (upper(r) - 1)::text
-        end
+        end as dates
         from regions g, unnest(g.blocked_dates) as r
         where $1::text is null or exists (
             select from campaigns k join campaign_strata s on s.campaign_id = k.id
@@ -91,7 +91,7 @@ extension CallStore {
                 select coalesce(range_agg(daterange(d, d + 1)), '{}') from unnest($2::text[]::date[]) as d),
             updated_at = now()
         where name = $1
-        returning (select count(*) from unnest($2::text[]::date[]) as d where policy_blocked @> d)
+        returning (select count(*) from unnest($2::text[]::date[]) as d where policy_blocked @> d) as kept
         """
     )
 
@@ -106,7 +106,7 @@ extension CallStore {
                 select coalesce(range_agg(daterange(d, d + 1)), '{}') from unnest($2::text[]::date[]) as d),
             updated_at = now()
         where name = $1
-        returning (select count(*) from unnest($2::text[]::date[]) as d where policy_blocked @> d)
+        returning (select count(*) from unnest($2::text[]::date[]) as d where policy_blocked @> d) as kept
         """
     )
 
@@ -116,7 +116,7 @@ extension CallStore {
         select case
             when upper(r) - lower(r) = 1 then lower(r)::text
             else lower(r)::text || ' to ' || (upper(r) - 1)::text
-        end
+        end as dates
         from campaigns k, unnest(k.blocked_dates) as r
         where k.name = $1
         order by lower(r)

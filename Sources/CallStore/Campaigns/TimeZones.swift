@@ -36,16 +36,16 @@ extension CallStore {
     /// The zone names that the database knows and that tell a place's time wherever they are read.
     /// - Throws: `PostgresError`.
     public func timeZones() async throws -> Set<String> {
-        Set(try await self.client.execute(Self.selectTimeZones).map { try $0.decode(String.self, at: 0) })
+        Set(try await self.client.execute(Self.selectTimeZones).map { try $0.decode(named: "name") })
     }
 
     /// Asks what the database lacks; its schema must be there.
     /// - Throws: `PostgresError`.
     public func databaseLacks() async throws -> DatabaseLacks {
         let rows = try await self.client.execute(Self.selectLacks)
-        let encoding = try rows.first?.decode(String.self, at: 0)
+        let encoding = try rows.first?.decode(String.self, named: "encoding")
         return DatabaseLacks(
-            timeZones: try rows.map { try $0.decode(String?.self, at: 1) }.compactMap(\.self),
+            timeZones: try rows.map { try $0.decode(String?.self, named: "name") }.compactMap(\.self),
             encoding: encoding == "UTF8" ? nil : encoding
         )
     }
@@ -101,7 +101,7 @@ extension CallStore {
         unknown as (
             select name from used
             where name <> '' and unknown_zones(name) is not null)
-        select current_setting('server_encoding'), u.name
+        select current_setting('server_encoding') as encoding, u.name
         from (select 1) as one
         left join unknown u on true
         order by u.name

@@ -24,7 +24,7 @@ extension CallStore {
     /// - Throws: `PostgresError`.
     public func pausedTrunks() async throws -> [(name: String, reason: String)] {
         try await self.client.execute(Self.selectPausedTrunks).map { row in
-            (try row.decode(String.self, at: 0), try row.decode(String.self, at: 1))
+            (try row.decode(String.self, named: "name"), try row.decode(String.self, named: "paused_reason"))
         }
     }
 
@@ -45,10 +45,10 @@ extension CallStore {
     public func trunks() async throws -> [TrunkStanding] {
         try await self.client.execute(Self.selectTrunkStandings).map { row in
             TrunkStanding(
-                name: try row.decode(String.self, at: 0),
-                pausedReason: try row.decode(String?.self, at: 1),
-                fault: try row.decode(String?.self, at: 2),
-                runningCampaigns: try row.decode(Int.self, at: 3)
+                name: try row.decode(named: "name"),
+                pausedReason: try row.decode(named: "paused_reason"),
+                fault: try row.decode(named: "fault"),
+                runningCampaigns: try row.decode(named: "running")
             )
         }
     }
@@ -56,22 +56,22 @@ extension CallStore {
     /// The trunks that campaigns use.
     /// - Throws: `PostgresError`.
     public func trunksInUse() async throws -> [String] {
-        try await self.client.execute(Self.selectTrunks).map { try $0.decode(String.self, at: 0) }
+        try await self.client.execute(Self.selectTrunks).map { try $0.decode(String.self, named: "trunk") }
     }
 
     /// Whether a campaign is running, and how long a call of a campaign that is not over takes at most, ringing included.
     /// - Throws: `PostgresError`.
     public func campaignsAtWork() async throws -> (running: Int, longestCall: Duration) {
         let row = try await self.client.execute(Self.selectAtWork).first
-        return (try row?.decode(Int.self, at: 0) ?? 0, .seconds(try row?.decode(Int.self, at: 1) ?? 0))
+        return (try row?.decode(named: "running") ?? 0, .seconds(try row?.decode(Int.self, named: "longest_call") ?? 0))
     }
 
     private static let selectAtWork = PostgresStatement(
         name: "select_at_work",
         """
-        select count(*) filter (where status = 'running'),
+        select count(*) filter (where status = 'running') as running,
             coalesce(max(ring_timeout_seconds + max_call_seconds)
-                filter (where status not in ('completed', 'cancelled')), 0)::bigint
+                filter (where status not in ('completed', 'cancelled')), 0)::bigint as longest_call
         from campaigns
         """
     )
@@ -110,7 +110,7 @@ extension CallStore {
             union select name from trunks
             union select trunk from roles where trunk is not null and stopped_at is null)
         select n.name, t.paused_reason, t.fault,
-            (select count(*) from campaigns k where k.trunk = n.name and k.status = 'running')
+            (select count(*) from campaigns k where k.trunk = n.name and k.status = 'running') as running
         from names n
         left join trunks t on t.name = n.name
         order by n.name

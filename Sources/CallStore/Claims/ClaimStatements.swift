@@ -172,10 +172,11 @@ extension CallStore {
                 lease_until = now() + make_interval(secs => $3)
             where c.id = any (array(select id from free))
             returning c.call_id, c.id, c.attempts_count, c.lease_until, c.stratum_id, c.next_attempt_at)
-        select p.call_id, p.id, (p.attempts_count + 1)::bigint, now(), least(p.lease_until, s.closes_at),
-            (select count(*) from candidates),
+        select p.call_id, p.id, (p.attempts_count + 1)::bigint as attempt_number, now() as claimed_at,
+            least(p.lease_until, s.closes_at) as expires_at,
+            (select count(*) from candidates) as examined,
             (select count(*) from candidates
-             where excluded_until is not null or lacks_consent or rests_until is not null),
+             where excluded_until is not null or lacks_consent or rests_until is not null) as set_aside,
             p.next_attempt_at
         from campaign k
         left join claimed p on true
@@ -198,7 +199,7 @@ extension CallStore {
         name: "revert_unpublished",
         """
         update contacts c
-        set state = c.prior_state, prior_state = null, call_id = null, lease_until = null
+        set \(CallStore.claimGivenBack)
         where c.id = any ($2::uuid[]) and c.call_id = any ($1::uuid[])
             and c.state = 'in_progress' and c.prior_state is not null
         """
@@ -223,7 +224,7 @@ extension CallStore {
                 for no key update skip locked) p
             limit $1)
         update contacts c
-        set state = c.prior_state, prior_state = null, call_id = null, lease_until = null
+        set \(CallStore.claimGivenBack)
         where c.id = any (array(select id from expired)) and c.prior_state is not null
         """
     )
@@ -246,7 +247,7 @@ extension CallStore {
     static let trunksWithOrphans = PostgresStatement(
         name: "trunks_with_orphans",
         """
-        select k.trunk, count(*)
+        select k.trunk, count(*) as count
         from call_attempts a
         join campaigns k on k.id = a.campaign_id
         where a.ended_at is null and a.deadline_at < now() - interval '1 minute'
@@ -273,7 +274,7 @@ extension CallStore {
         set deadline_at = now() + interval '5 minutes'
         where a.id = any (array(select id from orphans))
         returning a.call_id, a.contact_id, a.campaign_id, a.attempt_number::bigint, a.started_at,
-            now() + interval '5 minutes'
+            now() + interval '5 minutes' as expires_at
         """
     )
 }

@@ -14,8 +14,8 @@ extension CallStore {
         public let name: String
 
         init(_ row: PostgresRow) throws {
-            self.id = try row.decode(UUID.self, at: 0)
-            self.name = try row.decode(String.self, at: 1)
+            self.id = try row.decode(named: "id")
+            self.name = try row.decode(named: "name")
         }
     }
 
@@ -68,16 +68,16 @@ extension CallStore {
     public func campaignsWithWork() async throws -> [RunningCampaign] {
         try await self.client.execute(Self.campaignsWithWork).map { row in
             RunningCampaign(
-                id: try row.decode(UUID.self, at: 0),
-                name: try row.decode(String.self, at: 1),
-                trunk: try row.decode(String.self, at: 2),
-                priority: try row.decode(Int.self, at: 3),
-                weight: try row.decode(Int.self, at: 4),
-                underWay: try row.decode(Int.self, at: 5),
-                mayRest: try row.decode(Bool.self, at: 6),
-                hasWork: try row.decode(Bool.self, at: 7),
-                unknownZones: try row.decode([String]?.self, at: 8) ?? [],
-                fault: try row.decode(String?.self, at: 9)
+                id: try row.decode(named: "id"),
+                name: try row.decode(named: "name"),
+                trunk: try row.decode(named: "trunk"),
+                priority: try row.decode(named: "priority"),
+                weight: try row.decode(named: "weight"),
+                underWay: try row.decode(named: "under_way"),
+                mayRest: try row.decode(named: "may_rest"),
+                hasWork: try row.decode(named: "has_work"),
+                unknownZones: try row.decode([String]?.self, named: "unknown_zones") ?? [],
+                fault: try row.decode(named: "fault")
             )
         }
     }
@@ -110,18 +110,18 @@ extension CallStore {
         for index in 0..<result.count {
             let row = result[index]
             sawCampaign = true
-            examined = try row.decode(Int.self, at: 5)
-            setAside = try row.decode(Int.self, at: 6)
-            guard let callID = try row.decode(UUID?.self, at: 0) else { continue }
+            examined = try row.decode(named: "examined")
+            setAside = try row.decode(named: "set_aside")
+            guard let callID = try row.decode(UUID?.self, named: "call_id") else { continue }
             requests.append(
                 DialRequest(
                     callID: callID,
-                    contactID: try row.decode(UUID.self, at: 1),
+                    contactID: try row.decode(named: "id"),
                     campaignID: campaign,
-                    attemptNumber: try row.decode(Int.self, at: 2),
-                    claimedAt: try row.decode(Date.self, at: 3),
-                    expiresAt: try row.decode(Date.self, at: 4),
-                    dueAt: try row.decode(Date?.self, at: 7)
+                    attemptNumber: try row.decode(named: "attempt_number"),
+                    claimedAt: try row.decode(named: "claimed_at"),
+                    expiresAt: try row.decode(named: "expires_at"),
+                    dueAt: try row.decode(named: "next_attempt_at")
                 )
             )
         }
@@ -178,7 +178,7 @@ extension CallStore {
         let swept = try await Self.isolating([()]) { _ in try await self.sweep(limit, nil) }
         guard !swept.failed.isEmpty else { return (swept.done.reduce(0, +), 0) }
         let expired = try await self.client.execute(Self.expiredClaims, [limit])
-        let contacts = try expired.map { try $0.decode(UUID.self, at: 0) }
+        let contacts = try expired.map { try $0.decode(UUID.self, named: "id") }
         let each = try await Self.isolating(contacts) { contacts in try await self.sweep(limit, contacts) }
         return (each.done.reduce(0, +), each.failed.count)
     }
@@ -191,7 +191,7 @@ extension CallStore {
     /// - Throws: `PostgresError`.
     public func trunksWithOrphans() async throws -> [(trunk: String, count: Int)] {
         try await self.client.execute(Self.trunksWithOrphans).map { row in
-            (try row.decode(String.self, at: 0), try row.decode(Int.self, at: 1))
+            (try row.decode(named: "trunk"), try row.decode(named: "count"))
         }
     }
 
@@ -204,12 +204,12 @@ extension CallStore {
     public func orphanedAttempts(trunk: String, limit: Int) async throws -> [DialRequest] {
         try await self.client.execute(Self.renewOrphans, [trunk, limit]).map { row in
             DialRequest(
-                callID: try row.decode(UUID.self, at: 0),
-                contactID: try row.decode(UUID.self, at: 1),
-                campaignID: try row.decode(UUID.self, at: 2),
-                attemptNumber: try row.decode(Int.self, at: 3),
-                claimedAt: try row.decode(Date.self, at: 4),
-                expiresAt: try row.decode(Date.self, at: 5)
+                callID: try row.decode(named: "call_id"),
+                contactID: try row.decode(named: "contact_id"),
+                campaignID: try row.decode(named: "campaign_id"),
+                attemptNumber: try row.decode(named: "attempt_number"),
+                claimedAt: try row.decode(named: "started_at"),
+                expiresAt: try row.decode(named: "expires_at")
             )
         }
     }
@@ -236,6 +236,6 @@ extension CallStore {
     public func explainClaim(campaign: UUID, limit: Int) async throws -> String {
         let statement = PostgresStatement("explain " + Self.claimContacts.sql, prepared: false)
         let rows = try await self.client.execute(statement, [campaign, limit, 300.0, max(limit, Self.claimDepth)])
-        return try rows.map { try $0.decode(String.self, at: 0) }.joined(separator: "\n")
+        return try rows.map { try $0.decode(String.self, named: "QUERY PLAN") }.joined(separator: "\n")
     }
 }

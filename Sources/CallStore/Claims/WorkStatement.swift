@@ -62,8 +62,8 @@ extension CallStore {
                 end as has_work
             from asked a
             join campaigns c on c.id = a.id)
-        select t.id, t.name, t.trunk, t.priority::bigint, t.weight::bigint,
-            (select count(*) from contacts p where p.campaign_id = t.id and p.state = 'in_progress'),
+        select t.id, t.name, t.trunk, t.priority::bigint as priority, t.weight::bigint as weight,
+            (select count(*) from contacts p where p.campaign_id = t.id and p.state = 'in_progress') as under_way,
             t.may_rest, t.has_work, t.unknown_zones, t.fault
         from told t
         where t.has_work or t.unknown_zones is not null or t.fault is not null

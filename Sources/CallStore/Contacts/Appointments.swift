@@ -71,10 +71,10 @@ extension CallStore {
         ]
         return try await self.client.execute(Self.appointPersons, parameters).map { row in
             AppointmentVerdict(
-                campaign: try row.decode(String.self, at: 0),
-                answer: AppointmentVerdict.Answer(rawValue: try row.decode(String.self, at: 1)) ?? .unknown,
-                localTime: try row.decode(String?.self, at: 2) ?? "",
-                opensAt: try row.decode(String?.self, at: 3)
+                campaign: try row.decode(named: "name"),
+                answer: AppointmentVerdict.Answer(rawValue: try row.decode(named: "answer")) ?? .unknown,
+                localTime: try row.decode(String?.self, named: "local_time") ?? "",
+                opensAt: try row.decode(named: "local_opening")
             )
         }
     }
@@ -94,20 +94,20 @@ extension CallStore {
     /// - Returns: How many were missed now.
     /// - Throws: `PostgresError`.
     public func noteMissedAppointments() async throws -> Int {
-        try await self.client.execute(Self.missAppointments).first?.decode(Int.self, at: 0) ?? 0
+        try await self.client.execute(Self.missAppointments).first?.decode(named: "missed") ?? 0
     }
 
     /// How a campaign's appointments stand.
     /// - Throws: `PostgresError`.
     public func appointments(campaign: UUID) async throws -> AppointmentCounts {
         let row = try await self.client.execute(Self.countAppointments, [campaign]).first
-        func count(_ index: Int) throws -> Int { try row?.decode(Int.self, at: index) ?? 0 }
+        func count(_ name: String) throws -> Int { try row?.decode(Int.self, named: name) ?? 0 }
         return AppointmentCounts(
-            open: try count(0),
-            kept: try count(1),
-            unanswered: try count(2),
-            missed: try count(3),
-            next: try row?.decode(Date?.self, at: 4)
+            open: try count("open"),
+            kept: try count("kept"),
+            unanswered: try count("unanswered"),
+            missed: try count("missed"),
+            next: try row?.decode(Date?.self, named: "next")
         )
     }
 
@@ -211,11 +211,11 @@ extension CallStore {
                 when o.is_unknown then 'zone_unknown'
                 when o.starts > now() and o.opens_at is distinct from o.starts then 'window_closed'
                 else appoint_contact(o.id, o.starts, o.ends, 'person', null)
-            end,
-            to_char(o.starts at time zone split_part(o.zones, ',', 1), 'Dy YYYY-MM-DD HH24:MI'),
+            end as answer,
+            to_char(o.starts at time zone split_part(o.zones, ',', 1), 'Dy YYYY-MM-DD HH24:MI') as local_time,
             case when o.opens_at > o.starts and o.opens_at < 'infinity' then
                 to_char(o.opens_at at time zone split_part(o.zones, ',', 1), 'Dy YYYY-MM-DD HH24:MI')
-            end
+            end as local_opening
         from opened o
         order by o.name
         """
@@ -263,16 +263,16 @@ extension CallStore {
             from late l
             where a.contact_id = l.contact_id
             returning l.is_open and l.tries = 0 as is_missed)
-        select count(*) filter (where is_missed) from noted
+        select count(*) filter (where is_missed) as missed from noted
         """
     )
 
     private static let countAppointments = PostgresStatement(
         name: "count_appointments",
         """
-        select count(*) filter (where done_at is null), count(*) filter (where is_kept),
-            count(*) filter (where done_at is not null and not is_kept and missed_at is null),
-            count(*) filter (where missed_at is not null), min(try_at) filter (where done_at is null)
+        select count(*) filter (where done_at is null) as open, count(*) filter (where is_kept) as kept,
+            count(*) filter (where done_at is not null and not is_kept and missed_at is null) as unanswered,
+            count(*) filter (where missed_at is not null) as missed, min(try_at) filter (where done_at is null) as next
         from appointments
         where campaign_id = $1
         """

@@ -36,7 +36,7 @@ extension CallStore {
             )
             // Locked by one statement and changed by the next, which sees them as whoever held them before has left them.
             let contacts = try await connection.execute(Self.lockContacts, [texts, id]).map { row in
-                try row.decode(UUID.self, at: 0)
+                try row.decode(UUID.self, named: "id")
             }
             if isGiven {
                 try await connection.execute(

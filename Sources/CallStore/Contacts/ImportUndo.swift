@@ -63,13 +63,14 @@ extension CallStore {
                         message: "there is no import with this id; `call-scheduler contacts imports` shows them"
                     )
                 }
-                let name = try row.decode(String.self, at: 0)
-                let campaign = try row.decode(UUID.self, at: 1)
-                guard try row.decode(Bool.self, at: 2) == false else {
+                let name: String = try row.decode(named: "name")
+                let campaign: UUID = try row.decode(named: "id")
+                guard try row.decode(Bool.self, named: "is_undone") == false else {
                     throw StoreError(code: .notAllowed, message: "this import was undone before")
                 }
                 let counts = try await connection.execute(Self.countImported, [campaign, id]).first
-                let (all, called) = (try counts?.decode(Int.self, at: 0) ?? 0, try counts?.decode(Int.self, at: 1) ?? 0)
+                let all: Int = try counts?.decode(named: "contacts") ?? 0
+                let called: Int = try counts?.decode(named: "called") ?? 0
                 guard called == 0 else {
                     throw StoreError(
                         code: .notAllowed,
@@ -95,8 +96,8 @@ extension CallStore {
                 guard let row = try await connection.execute(Self.lockCampaignToDelete, [name]).first else {
                     throw Self.noCampaign(name)
                 }
-                let id = try row.decode(UUID.self, at: 0)
-                let status = try row.decode(String.self, at: 1)
+                let id: UUID = try row.decode(named: "id")
+                let status: String = try row.decode(named: "status")
                 guard status == "draft" else {
                     throw StoreError(
                         code: .notAllowed,
@@ -127,7 +128,7 @@ extension CallStore {
     /// Nobody claims from the campaign meanwhile, and no other process goes on with the import.
     private static let lockImport = PostgresStatement(
         """
-        select k.name, k.id, i.undone_at is not null
+        select k.name, k.id, i.undone_at is not null as is_undone
         from contact_imports i
         join campaigns k on k.id = i.campaign_id
         where i.id = $1
@@ -138,9 +139,9 @@ extension CallStore {
 
     private static let countImported = PostgresStatement(
         """
-        select count(*), count(*) filter (
+        select count(*) as contacts, count(*) filter (
             where c.attempts_count > 0 or c.state = 'in_progress' or c.last_attempt_at is not null
-                or c.id in (select a.contact_id from call_attempts a where a.campaign_id = $1))
+                or c.id in (select a.contact_id from call_attempts a where a.campaign_id = $1)) as called
         from contacts c
         where c.campaign_id = $1 and c.import_id = $2
         """,

@@ -8,7 +8,7 @@ extension CallStore {
     /// - Returns: JSON; nil when none was.
     /// - Throws: `PostgresError`.
     public func numberChanges() async throws -> String? {
-        try await self.client.execute(Self.selectNumberChanges).first?.decode(String.self, at: 0)
+        try await self.client.execute(Self.selectNumberChanges).first?.decode(named: "document")
     }
 
     /// Installs a document of changes in number plans in the place of the one before.

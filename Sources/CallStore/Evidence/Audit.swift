@@ -51,7 +51,7 @@ extension CallStore {
         _ body: ([AuditedCall]) async throws -> Void
     ) async throws {
         let repeated = try await self.client.execute(Self.repeatedCalls, [start, end])
-            .map { try $0.decode(Int.self, at: 0) }
+            .map { try $0.decode(Int.self, named: "id") }
         var last: (startedAt: Date, id: Int) = (start, 0)
         while true {
             let result = try await self.client.execute(

@@ -63,7 +63,7 @@ extension CallStore {
         guard let row = try await self.client.execute(Self.selectNumber, [id]).first else {
             throw StoreError(code: .notFound, message: "there is no contact with the id \(id.lowercased)")
         }
-        return try row.decode(String?.self, at: 0).map { try PhoneNumber($0) }
+        return try row.decode(String?.self, named: "phone_number").map { try PhoneNumber($0) }
     }
 
     /// Forgets a person (GDPR, article 17): removes number, e-mail, language and external ids from contacts, attempts,
@@ -105,7 +105,7 @@ extension CallStore {
             }
             var erasure = Erasure()
             let ids = try await connection.execute(Self.eraseContacts, [texts]).map { row in
-                try row.decode(UUID.self, at: 0)
+                try row.decode(UUID.self, named: "id")
             }
             erasure.contacts = ids.count
             erasure.attempts = try await connection.execute(Self.eraseAttempts, [texts]).affectedRows
@@ -125,7 +125,7 @@ extension CallStore {
     private func hasTraces(_ texts: [String], _ digests: [String]) async throws -> Bool {
         try await self.client.withTransaction { connection in
             try await connection.execute(Self.lockPersons)
-            return try await connection.execute(Self.traces, [texts, digests]).first?.decode(Bool.self, at: 0) ?? false
+            return try await connection.execute(Self.traces, [texts, digests]).first?.decode(named: "is_there") ?? false
         }
     }
 
@@ -135,7 +135,7 @@ extension CallStore {
     /// - Throws: `PostgresError`.
     public func suppressedNumbers(key: SuppressionKey?) async throws -> SuppressedNumbers {
         let rows = try await self.client.execute(Self.selectSuppressed)
-        return SuppressedNumbers(key: key, digests: Set(try rows.map { try $0.decode(String.self, at: 0) }))
+        return SuppressedNumbers(key: key, digests: Set(try rows.map { try $0.decode(named: "digest") }))
     }
 
     /// What imports hold together, one portion long, and whoever records what a person wants holds alone: neither can miss
@@ -179,13 +179,13 @@ extension CallStore {
             or exists (select from consents where phone_number = any ($1::text[]))
             or exists (
                 select from suppressed_numbers
-                where digest = any (array(select decode(d, 'hex') from unnest($2::text[]) as d)))
+                where digest = any (array(select decode(d, 'hex') from unnest($2::text[]) as d))) as is_there
         """
     )
 
     static let selectSuppressed = PostgresStatement(
         name: "select_suppressed",
-        "select encode(digest, 'hex') from suppressed_numbers"
+        "select encode(digest, 'hex') as digest from suppressed_numbers"
     )
 
     private static let openCallTo = PostgresStatement(
@@ -200,7 +200,7 @@ extension CallStore {
         set phone_number = null, external_contact_id = null, email = null, preferred_language = null,
             consent_source = null, consent_proof = null,
             state = case when c.state in ('completed', 'refused', 'not_reached') then c.state else 'excluded' end,
-            next_attempt_at = null, prior_state = null, call_id = null, lease_until = null,
+            next_attempt_at = null, \(CallStore.noClaim),
             excluded_reason = coalesce(c.excluded_reason, 'erased'), erased_at = now()
         where c.id = any (array(
             select p.id

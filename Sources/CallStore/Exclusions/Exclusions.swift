@@ -62,7 +62,9 @@ extension CallStore {
         guard !numbers.isEmpty else { return }
         try await self.client.withTransaction { connection in
             try await connection.execute(Self.lockPersonsForImport)
-            let digests = try await connection.execute(Self.selectSuppressed).map { try $0.decode(String.self, at: 0) }
+            let digests = try await connection.execute(Self.selectSuppressed).map {
+                try $0.decode(String.self, named: "digest")
+            }
             let forgotten = SuppressedNumbers(key: current.suppressed.key, digests: Set(digests))
             let texts = Self.texts(numbers.filter { !forgotten.contains($0) })
             let reason = "a rejected row of an import says do_not_call"
@@ -90,7 +92,7 @@ extension CallStore {
             }
         let contacts = try await connection.execute(Self.excludeContacts, [texts, campaign, expiresAt]).affectedRows
         let added = try inserted.map { row in
-            try row.decode(Bool.self, at: 0) ? try row.decode(String.self, at: 1) : nil
+            try row.decode(Bool.self, named: "is_new") ? try row.decode(String.self, named: "phone_number") : nil
         }
         return (Set(added.compactMap(\.self)), contacts)
     }
@@ -128,12 +130,12 @@ extension CallStore {
     public func exclusions(after: PhoneNumber? = nil, limit: Int = 1000) async throws -> [Exclusion] {
         try await self.client.execute(Self.selectExclusions, [after?.e164 ?? "", limit]).map { row in
             Exclusion(
-                phoneNumber: try PhoneNumber(row.decode(String.self, at: 0)),
-                campaign: try row.decode(String?.self, at: 1),
-                reason: try row.decode(String?.self, at: 2),
-                source: try row.decode(String.self, at: 3),
-                createdAt: try row.decode(Date.self, at: 4),
-                expiresAt: try row.decode(Date?.self, at: 5)
+                phoneNumber: try PhoneNumber(row.decode(named: "phone_number")),
+                campaign: try row.decode(named: "campaign"),
+                reason: try row.decode(named: "reason"),
+                source: try row.decode(named: "source"),
+                createdAt: try row.decode(named: "created_at"),
+                expiresAt: try row.decode(named: "expires_at")
             )
         }
     }
@@ -166,7 +168,7 @@ extension CallStore {
             set reason = excluded.reason, source = excluded.source, expires_at = excluded.expires_at
             where exclusion_list_entries.expires_at < coalesce(excluded.expires_at, 'infinity')
         -- Zero for a row that was just made.
-        returning xmax = 0, phone_number
+        returning xmax = 0 as is_new, phone_number
         """
     )
 
@@ -178,7 +180,7 @@ extension CallStore {
         on conflict (campaign_id, phone_number) do update
             set reason = excluded.reason, source = excluded.source, expires_at = excluded.expires_at
             where campaign_exclusions.expires_at < coalesce(excluded.expires_at, 'infinity')
-        returning xmax = 0, phone_number
+        returning xmax = 0 as is_new, phone_number
         """
     )
 

@@ -24,7 +24,7 @@ extension CallStore {
     /// - Throws: ``StoreError`` with code `notAllowed` when a limit of a campaign that still calls looks further back;
     ///   `PostgresError`.
     public func retain(from instant: Date, isRehearsal: Bool) async throws -> Retention {
-        let longest = try await self.client.execute(Self.longestLimit).first?.decode(Int?.self, at: 0) ?? 0
+        let longest = try await self.client.execute(Self.longestLimit).first?.decode(Int?.self, named: "hours") ?? 0
         guard instant.addingTimeInterval(Double(longest) * 3600) <= Date() else {
             throw StoreError(
                 code: .notAllowed,
@@ -34,7 +34,7 @@ extension CallStore {
         }
         var retention = Retention()
         let campaigns = try await self.client.execute(Self.endedCampaigns, [instant]).map { row in
-            (try row.decode(UUID.self, at: 0), try row.decode(String.self, at: 1))
+            (try row.decode(UUID.self, named: "id"), try row.decode(String.self, named: "name"))
         }
         for (id, name) in campaigns {
             retention.campaigns.append(name)
@@ -56,7 +56,7 @@ extension CallStore {
     /// In portions, so that no transaction is long.
     private func forget(_ statement: PostgresStatement, campaign: UUID, isRehearsal: Bool) async throws -> Int {
         if isRehearsal {
-            return try await self.client.execute(statement, [campaign]).first?.decode(Int.self, at: 0) ?? 0
+            return try await self.client.execute(statement, [campaign]).first?.decode(Int.self, named: "rows") ?? 0
         }
         var sum = 0
         while true {
@@ -69,7 +69,7 @@ extension CallStore {
     private static let longestLimit = PostgresStatement(
         name: "longest_limit",
         """
-        select max((l ->> 'hours')::int)::bigint
+        select max((l ->> 'hours')::int)::bigint as hours
         from campaigns k, jsonb_array_elements(k.number_limits) as l
         where k.status in ('draft', 'scheduled', 'running', 'paused')
         """
@@ -86,13 +86,13 @@ extension CallStore {
 
     private static let countContacts = PostgresStatement(
         name: "count_retained_contacts",
-        "select count(*) from contacts where campaign_id = $1 and phone_number is not null"
+        "select count(*) as rows from contacts where campaign_id = $1 and phone_number is not null"
     )
 
     private static let countAttempts = PostgresStatement(
         name: "count_retained_attempts",
         """
-        select count(*) from call_attempts
+        select count(*) as rows from call_attempts
         where campaign_id = $1 and phone_number is not null and ended_at is not null
         """
     )
@@ -104,7 +104,7 @@ extension CallStore {
         set phone_number = null, external_contact_id = null, email = null, preferred_language = null,
             consent_source = null, consent_proof = null,
             state = case when c.state in ('completed', 'refused', 'not_reached') then c.state else 'excluded' end,
-            next_attempt_at = null, prior_state = null, call_id = null, lease_until = null,
+            next_attempt_at = null, \(CallStore.noClaim),
             excluded_reason = case
                 when c.state in ('pending', 'in_progress') then 'erased' else c.excluded_reason
             end,

@@ -29,14 +29,14 @@ extension CallStore {
         let rows = try await self.client.execute(Self.countDispositions, [campaign])
         for index in 0..<rows.count {
             let row = rows[index]
-            let rank = try row.decode(Int.self, at: 0)
+            let rank: Int = try row.decode(named: "rank")
             guard let disposition = Disposition(counted: rank) else {
                 throw StoreError(code: .schemaMismatch, message: "disposition \(rank) is unknown here")
             }
-            let count = try row.decode(Int.self, at: 3)
+            let count: Int = try row.decode(named: "contacts")
             dispositions.counts[disposition, default: 0] += count
-            if try row.decode(Bool.self, at: 1) { dispositions.final[disposition, default: 0] += count }
-            if disposition == .interview, try !row.decode(Bool.self, at: 2) {
+            if try row.decode(Bool.self, named: "is_final") { dispositions.final[disposition, default: 0] += count }
+            if disposition == .interview, try !row.decode(Bool.self, named: "is_reported") {
                 dispositions.unreportedInterviews += count
             }
         }
@@ -65,10 +65,10 @@ extension CallStore {
     private static let countDispositions = PostgresStatement(
         name: "count_dispositions",
         """
-        select \(CallStore.dispositionOfContact)::bigint,
+        select \(CallStore.dispositionOfContact)::bigint as rank,
             c.state in ('completed', 'refused', 'excluded')
-                or c.state <> 'in_progress' and (not c.is_waiting or k.status in ('completed', 'cancelled')),
-            c.disposition = 0, sum(c.contacts)::bigint
+                or c.state <> 'in_progress' and (not c.is_waiting or k.status in ('completed', 'cancelled')) as is_final,
+            c.disposition = 0 as is_reported, sum(c.contacts)::bigint as contacts
         from contact_counts c
         join campaigns k on k.id = c.campaign_id
         where c.campaign_id = $1

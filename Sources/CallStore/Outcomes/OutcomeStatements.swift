@@ -211,10 +211,10 @@ extension CallStore {
                 extract(epoch from a.answered_at - a.ringing_at)::float8 as ring_seconds, m.is_stronger, m.old_outcome, m.is_permanent,
                 a.ringing_at, m.was_counted)
         \(CallStore.settleContacts)
-        select p.call_id, p.dialer_id, p.ended_at is not null, p.is_stronger,
-            case when p.ended_at is not null and p.outcome is distinct from p.old_outcome then p.outcome end,
+        select p.call_id, p.dialer_id, p.ended_at is not null as has_ended, p.is_stronger,
+            case when p.ended_at is not null and p.outcome is distinct from p.old_outcome then p.outcome end as new_outcome,
             s.event_id, s.kind, s.contact_id, s.campaign_id, s.external_contact_id, s.attempts::bigint, s.occurred_at,
-            k.name, p.ring_seconds
+            k.name as campaign, p.ring_seconds
         from applied p
         left join announced s on s.call_id = p.call_id
         left join campaigns k on k.id = p.campaign_id

@@ -69,23 +69,23 @@ extension CallStore {
         var known: Set<UUID> = []
         for index in 0..<result.count {
             let row = result[index]
-            let callID = try row.decode(UUID.self, at: 0)
+            let callID: UUID = try row.decode(named: "call_id")
             known.insert(callID)
-            if try row.decode(Bool.self, at: 2) {
-                batch.ended.append((callID, try row.decode(String.self, at: 1)))
+            if try row.decode(Bool.self, named: "has_ended") {
+                batch.ended.append((callID, try row.decode(named: "dialer_id")))
             }
-            if try row.decode(Bool.self, at: 3) { batch.changed += 1 }
-            if let outcome = try row.decode(String?.self, at: 4).flatMap(CallOutcome.init(rawValue:)) {
+            if try row.decode(Bool.self, named: "is_stronger") { batch.changed += 1 }
+            if let outcome = try row.decode(String?.self, named: "new_outcome").flatMap(CallOutcome.init(rawValue:)) {
                 batch.outcomes.append(
                     RecordedOutcome(
                         outcome: outcome,
-                        campaign: try row.decode(String?.self, at: 12) ?? "",
-                        ringToAnswer: try row.decode(Double?.self, at: 13).map { .seconds(max(0, $0)) }
+                        campaign: try row.decode(String?.self, named: "campaign") ?? "",
+                        ringToAnswer: try row.decode(Double?.self, named: "ring_seconds").map { .seconds(max(0, $0)) }
                     )
                 )
             }
-            if let eventID = try row.decode(UUID?.self, at: 5) {
-                batch.surveyEvents.append(try Self.surveyEvent(row, eventID: eventID, callID: callID, from: 6))
+            if try row.decode(UUID?.self, named: "event_id") != nil {
+                batch.surveyEvents.append(try Self.surveyEvent(row))
             }
         }
         batch.unknownCalls = reported.filter { !known.contains($0) }
@@ -99,14 +99,7 @@ extension CallStore {
     /// - Returns: The events, oldest first.
     /// - Throws: `PostgresError`.
     public func unpublishedSurveyEvents(olderThan age: Duration, limit: Int = 500) async throws -> [SurveyEvent] {
-        try await self.client.execute(Self.unpublishedEvents, [age.inSeconds, limit]).map { row in
-            try Self.surveyEvent(
-                row,
-                eventID: row.decode(UUID.self, at: 0),
-                callID: row.decode(UUID.self, at: 1),
-                from: 2
-            )
-        }
+        try await self.client.execute(Self.unpublishedEvents, [age.inSeconds, limit]).map(Self.surveyEvent)
     }
 
     /// Notes that the broker has confirmed these events.
@@ -116,13 +109,8 @@ extension CallStore {
         try await self.client.execute(Self.markEventsPublished, [eventIDs])
     }
 
-    private static func surveyEvent(
-        _ row: PostgresRow,
-        eventID: UUID,
-        callID: UUID,
-        from column: Int
-    ) throws -> SurveyEvent {
-        let kind = try row.decode(String.self, at: column)
+    private static func surveyEvent(_ row: PostgresRow) throws -> SurveyEvent {
+        let kind = try row.decode(String.self, named: "kind")
         guard let kind = SurveyEvent.Kind(rawValue: kind) else {
             throw StoreError(
                 code: .schemaMismatch,
@@ -130,14 +118,14 @@ extension CallStore {
             )
         }
         return SurveyEvent(
-            eventID: eventID,
+            eventID: try row.decode(named: "event_id"),
             kind: kind,
-            callID: callID,
-            contactID: try row.decode(UUID.self, at: column + 1),
-            campaignID: try row.decode(UUID.self, at: column + 2),
-            externalContactID: try row.decode(String?.self, at: column + 3),
-            attempts: try row.decode(Int.self, at: column + 4),
-            occurredAt: try row.decode(Date.self, at: column + 5)
+            callID: try row.decode(named: "call_id"),
+            contactID: try row.decode(named: "contact_id"),
+            campaignID: try row.decode(named: "campaign_id"),
+            externalContactID: try row.decode(named: "external_contact_id"),
+            attempts: try row.decode(named: "attempts"),
+            occurredAt: try row.decode(named: "occurred_at")
         )
     }
 }

@@ -47,7 +47,7 @@ extension CallStore {
             let batch = try Self.batch(result, reported: reports.map(\.callID))
             let numbers = Set(
                 try result.map { row in
-                    try row.decode(String?.self, at: 14)
+                    try row.decode(String?.self, named: "opted_out")
                 }.compactMap(\.self)
             ).sorted()
             if !numbers.isEmpty {
@@ -96,10 +96,11 @@ extension CallStore {
                 a.counted, a.answered_by, a.error_code, a.survey_outcome, m.is_stronger, m.old_outcome, false as is_permanent,
                 a.ringing_at, m.was_counted)
         \(CallStore.settleContacts)
-        select p.call_id, p.dialer_id, p.ended_at is not null, p.is_stronger,
-            case when p.ended_at is not null and p.outcome is distinct from p.old_outcome then p.outcome end,
+        select p.call_id, p.dialer_id, p.ended_at is not null as has_ended, p.is_stronger,
+            case when p.ended_at is not null and p.outcome is distinct from p.old_outcome then p.outcome end as new_outcome,
             s.event_id, s.kind, s.contact_id, s.campaign_id, s.external_contact_id, s.attempts::bigint, s.occurred_at,
-            k.name, null::float8, case when p.survey_outcome = 'opt_out' then p.phone_number end
+            k.name as campaign, null::float8 as ring_seconds,
+            case when p.survey_outcome = 'opt_out' then p.phone_number end as opted_out
         from applied p
         left join announced s on s.call_id = p.call_id
         left join campaigns k on k.id = p.campaign_id

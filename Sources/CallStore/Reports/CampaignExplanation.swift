@@ -73,9 +73,9 @@ extension CallStore {
         funnel.countryParked = try row.decode(named: "country_parked")
         funnel.countryRests = try await self.client.execute(Self.campaignCountryRests, [name]).map { row in
             CountryRest(
-                country: try row.decode(String.self, at: 0),
-                restsUntil: try row.decode(Date.self, at: 1),
-                errorCode: try row.decode(String.self, at: 2)
+                country: try row.decode(named: "region"),
+                restsUntil: try row.decode(named: "rests_until"),
+                errorCode: try row.decode(named: "error_code")
             )
         }
         funnel.windowClosed = try row.decode(named: "window_closed")

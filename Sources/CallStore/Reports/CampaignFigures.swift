@@ -25,10 +25,10 @@ extension CallStore {
     public func campaignFigures() async throws -> [CampaignFigures] {
         try await self.client.execute(Self.campaignFigures, [Self.countedAtMost]).map { row in
             CampaignFigures(
-                name: try row.decode(String.self, at: 0),
-                due: try row.decode(Int.self, at: 1),
-                retriesDue: try row.decode(Int.self, at: 2),
-                underWay: try row.decode(Int.self, at: 3)
+                name: try row.decode(named: "name"),
+                due: try row.decode(named: "due"),
+                retriesDue: try row.decode(named: "retries"),
+                underWay: try row.decode(named: "under_way")
             )
         }
     }
@@ -38,7 +38,7 @@ extension CallStore {
         name: "campaign_figures",
         """
         select k.name, d.due, d.retries,
-            (select count(*) from contacts p where p.campaign_id = k.id and p.state = 'in_progress')
+            (select count(*) from contacts p where p.campaign_id = k.id and p.state = 'in_progress') as under_way
         from campaigns k
         cross join lateral (
             select count(*) as due, count(*) filter (where o.state = 'not_reached') as retries

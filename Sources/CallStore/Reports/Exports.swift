@@ -59,11 +59,11 @@ extension CallStore {
                 let statement = export == .contacts ? Self.contactPage : Self.attemptExportPage
                 let rows = try await connection.execute(statement, [campaign, last, pageSize])
                 guard rows.count > 0 else { return }
-                last = try rows[rows.count - 1].decode(String.self, at: 0)
+                last = try rows[rows.count - 1].decode(named: "place")
                 let disposition = export.columns.firstIndex(of: "disposition")
                 try await body(
                     try rows.map { row in
-                        var fields = try row.decode([String].self, at: 1)
+                        var fields = try row.decode([String].self, named: "fields")
                         if let disposition, let rank = Int(fields[disposition]) {
                             fields[disposition] = Disposition(counted: rank)?.code ?? ""
                         }
@@ -86,7 +86,7 @@ extension CallStore {
     private static let contactPage = PostgresStatement(
         name: "export_contacts",
         """
-        select c.phone_number, \(CallStore.texts([
+        select c.phone_number as place, \(CallStore.texts([
             "c.id::text", "c.external_contact_id", "c.phone_number", "c.preferred_language",
             CallStore.zonesOfContact, "c.has_prior_consent::text", "c.do_not_call::text", "c.state",
             "c.attempts_count::text", CallStore.time("c.last_attempt_at"), "c.last_outcome",
@@ -94,7 +94,7 @@ extension CallStore {
             "\(CallStore.contactIsFinal)::text", CallStore.time("c.created_at"),
             CallStore.time("p.appointed_at"), CallStore.time("p.appointed_until"), CallStore.stateOfAppointment("p"),
             CallStore.time("c.consent_at"), "c.consent_source", "c.consent_proof",
-        ]))
+        ])) as fields
         from contacts c
         join campaigns k on k.id = c.campaign_id
         join campaign_strata s on s.id = c.stratum_id
@@ -108,13 +108,13 @@ extension CallStore {
     private static let attemptExportPage = PostgresStatement(
         name: "export_attempts",
         """
-        select a.id::text, \(CallStore.texts([
+        select a.id::text as place, \(CallStore.texts([
             "a.call_id::text", "a.contact_id::text", "c.external_contact_id", "a.phone_number",
             "a.attempt_number::text", "a.status", "a.outcome", "\(CallStore.dispositionOfAttempt)::text",
             "a.survey_outcome", "a.answered_by", "a.counted::text", CallStore.time("a.started_at"),
             CallStore.time("a.placed_at"), CallStore.time("a.answered_at"), CallStore.time("a.ended_at"),
             "a.error_code", "a.provider_call_id", "a.provider_raw_status", "a.dialer_id", "a.policy",
-        ]))
+        ])) as fields
         from call_attempts a
         left join contacts c on c.id = a.contact_id
         where a.campaign_id = $1 and a.id > coalesce(nullif($2, '')::bigint, 0)

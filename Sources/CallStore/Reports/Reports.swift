@@ -72,22 +72,23 @@ extension CallStore {
         let contacts = try await self.client.execute(Self.contactCounts, [campaign])
         for index in 0..<contacts.count {
             let row = contacts[index]
-            let count = try row.decode(Int.self, at: 1)
-            if let state = ContactState(rawValue: try row.decode(String.self, at: 0)) {
+            let count: Int = try row.decode(named: "contacts")
+            if let state = ContactState(rawValue: try row.decode(named: "state")) {
                 report.contacts[state] = count
             }
-            report.exhausted += try row.decode(Int.self, at: 2)
-            report.reached += try row.decode(Int.self, at: 3)
+            report.exhausted += try row.decode(Int.self, named: "exhausted")
+            report.reached += try row.decode(Int.self, named: "reached")
         }
         let attempts = try await self.client.execute(Self.attemptCounts, [campaign])
         for index in 0..<attempts.count {
             let row = attempts[index]
-            let count = try row.decode(Int.self, at: 2)
-            guard let outcome = try row.decode(String?.self, at: 0).flatMap(CallOutcome.init(rawValue:)) else {
+            let count: Int = try row.decode(named: "attempts")
+            guard let outcome = try row.decode(String?.self, named: "outcome").flatMap(CallOutcome.init(rawValue:))
+            else {
                 report.openAttempts += count
                 continue
             }
-            if try row.decode(Bool.self, at: 1) {
+            if try row.decode(Bool.self, named: "counted") {
                 report.attempts[outcome, default: 0] += count
             } else {
                 report.notPlaced += count
@@ -100,7 +101,7 @@ extension CallStore {
     /// - Throws: `PostgresError`.
     public func openCallsByTrunk() async throws -> [String: Int] {
         let rows = try await self.client.execute(Self.openByTrunk).map { row in
-            (try row.decode(String.self, at: 0), try row.decode(Int.self, at: 1))
+            (try row.decode(String.self, named: "trunk"), try row.decode(Int.self, named: "calls"))
         }
         return Dictionary(rows) { first, _ in first }
     }
@@ -116,18 +117,18 @@ extension CallStore {
             let rows = try await self.client.execute(Self.attemptPage, [campaign, last, 5000])
             let page = try rows.map { row in
                 AttemptRecord(
-                    callID: try row.decode(UUID.self, at: 1),
-                    phoneNumber: try row.decode(String.self, at: 2),
-                    providerCallID: try row.decode(String?.self, at: 3),
-                    startedAt: try row.decode(Date.self, at: 4),
-                    outcome: try row.decode(String?.self, at: 5).flatMap(CallOutcome.init(rawValue:)),
-                    isCounted: try row.decode(Bool.self, at: 6),
-                    errorCode: try row.decode(String?.self, at: 7),
-                    surveyOutcome: try row.decode(String?.self, at: 8)
+                    callID: try row.decode(named: "call_id"),
+                    phoneNumber: try row.decode(named: "phone_number"),
+                    providerCallID: try row.decode(named: "provider_call_id"),
+                    startedAt: try row.decode(named: "started_at"),
+                    outcome: try row.decode(String?.self, named: "outcome").flatMap(CallOutcome.init(rawValue:)),
+                    isCounted: try row.decode(named: "counted"),
+                    errorCode: try row.decode(named: "error_code"),
+                    surveyOutcome: try row.decode(named: "survey_outcome")
                 )
             }
             guard !page.isEmpty else { return }
-            last = try rows[rows.count - 1].decode(Int.self, at: 0)
+            last = try rows[rows.count - 1].decode(named: "id")
             try await body(page)
         }
     }
@@ -145,13 +146,13 @@ extension CallStore {
         providerCallIDs: [String]
     ) async throws -> Set<String> {
         let result = try await self.client.execute(Self.callsElsewhere, [callIDs, providerCallIDs, campaign])
-        return Set(try result.map { try $0.decode(String.self, at: 0) })
+        return Set(try result.map { try $0.decode(String.self, named: "id") })
     }
 
     private static let callsElsewhere = PostgresStatement(
         name: "calls_elsewhere",
         """
-        select call_id::text from call_attempts where call_id = any ($1::uuid[]) and campaign_id <> $3
+        select call_id::text as id from call_attempts where call_id = any ($1::uuid[]) and campaign_id <> $3
         union
         select provider_call_id from call_attempts where provider_call_id = any ($2::text[]) and campaign_id <> $3
         """
@@ -168,9 +169,9 @@ extension CallStore {
     private static let contactCounts = PostgresStatement(
         name: "contact_counts",
         """
-        select state, sum(contacts)::bigint,
-            coalesce(sum(contacts) filter (where state = 'not_reached' and not is_waiting), 0)::bigint,
-            coalesce(sum(contacts) filter (where disposition <= 2), 0)::bigint
+        select state, sum(contacts)::bigint as contacts,
+            coalesce(sum(contacts) filter (where state = 'not_reached' and not is_waiting), 0)::bigint as exhausted,
+            coalesce(sum(contacts) filter (where disposition <= 2), 0)::bigint as reached
         from contact_counts
         where campaign_id = $1
         group by state
@@ -181,7 +182,7 @@ extension CallStore {
     private static let attemptCounts = PostgresStatement(
         name: "attempt_counts",
         """
-        select outcome, counted, sum(attempts)::bigint
+        select outcome, counted, sum(attempts)::bigint as attempts
         from attempt_counts
         where campaign_id = $1
         group by outcome, counted
@@ -224,7 +225,7 @@ extension CallStore {
     private static let openByTrunk = PostgresStatement(
         name: "open_by_trunk",
         """
-        select k.trunk, count(*)
+        select k.trunk, count(*) as calls
         from call_attempts a
         join campaigns k on k.id = a.campaign_id
         where a.ended_at is null

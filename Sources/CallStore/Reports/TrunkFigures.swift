@@ -30,10 +30,10 @@ extension CallStore {
     public func trunkFigures() async throws -> [TrunkFigures] {
         try await self.client.execute(Self.selectTrunkFigures).map { row in
             TrunkFigures(
-                name: try row.decode(String.self, at: 0),
-                isInUse: try row.decode(Bool.self, at: 1),
-                isPaused: try row.decode(Bool.self, at: 2),
-                oldestClaimSeconds: try row.decode(Double.self, at: 3)
+                name: try row.decode(named: "trunk"),
+                isInUse: try row.decode(named: "is_in_use"),
+                isPaused: try row.decode(named: "is_paused"),
+                oldestClaimSeconds: try row.decode(named: "oldest_claim")
             )
         }
     }
@@ -42,8 +42,8 @@ extension CallStore {
     private static let selectTrunkFigures = PostgresStatement(
         name: "trunk_figures",
         """
-        select k.trunk, bool_or(k.status = 'running'), bool_or(t.paused_at is not null),
-            greatest(0, extract(epoch from now() - coalesce(min(o.claimed_at), now())))::float8
+        select k.trunk, bool_or(k.status = 'running') as is_in_use, bool_or(t.paused_at is not null) as is_paused,
+            greatest(0, extract(epoch from now() - coalesce(min(o.claimed_at), now())))::float8 as oldest_claim
         from campaigns k
         left join trunks t on t.name = k.trunk
         left join lateral (

@@ -31,7 +31,7 @@ struct MigrationRun: Sendable {
     ) async throws {
         self.connection = connection
         self.client = client
-        self.backend = try await connection.execute(Self.backendStatement).first?.decode(Int.self, at: 0) ?? 0
+        self.backend = try await connection.execute(Self.backendStatement).first?.decode(named: "pid") ?? 0
         self.report = report
     }
 
@@ -48,10 +48,10 @@ struct MigrationRun: Sendable {
     private func waitForOthers() async throws {
         let start = ContinuousClock.now
         var nextReport = start
-        while try await self.connection.execute(Self.tryLock).first?.decode(Bool.self, at: 0) != true {
+        while try await self.connection.execute(Self.tryLock).first?.decode(Bool.self, named: "is_locked") != true {
             if nextReport <= .now {
                 let row = try await self.connection.execute(Self.lockHolder).first
-                let holder = try row?.decode(String.self, at: 0) ?? ""
+                let holder = try row?.decode(named: "names") ?? ""
                 self.report(.waitsForAnother(holder: holder, since: .now - start))
                 nextReport = .now + Self.glance * Self.glancesBetweenReports
             }
@@ -204,7 +204,7 @@ struct MigrationRun: Sendable {
                 try await Task.sleep(for: Self.glance)
                 // It is only looked at: when that cannot be, the work goes on.
                 let row = try? await self.client.execute(Self.holders, [self.backend]).first
-                let holder = try row?.decode(String.self, at: 0) ?? ""
+                let holder = try row?.decode(named: "names") ?? ""
                 try Task.checkCancellation()
                 let isReport = number.isMultiple(of: Self.glancesBetweenReports)
                 look(Glance(holder: holder, since: .now - start, isReport: isReport))
@@ -215,10 +215,13 @@ struct MigrationRun: Sendable {
     }
 
     /// The key is arbitrary and must never change: it is what two migrating processes have in common.
-    private static let tryLock = PostgresStatement("select pg_try_advisory_lock(7226451990431)", prepared: false)
+    private static let tryLock = PostgresStatement(
+        "select pg_try_advisory_lock(7226451990431) as is_locked",
+        prepared: false
+    )
     private static let unlock = PostgresStatement("select pg_advisory_unlock(7226451990431)", prepared: false)
     private static let begin = "begin; set local lock_timeout = \(lockTimeout / .milliseconds(1))"
-    private static let backendStatement = PostgresStatement("select pg_backend_pid()::bigint", prepared: false)
+    private static let backendStatement = PostgresStatement("select pg_backend_pid()::bigint as pid", prepared: false)
 
     private static let lockHolder = PostgresStatement(
         """
@@ -238,6 +241,6 @@ struct MigrationRun: Sendable {
 
     private static let names = """
         coalesce(string_agg(
-            distinct format('process %s, %s', a.pid, coalesce(nullif(a.application_name, ''), '?')), '; '), '')
+            distinct format('process %s, %s', a.pid, coalesce(nullif(a.application_name, ''), '?')), '; '), '') as names
         """
 }

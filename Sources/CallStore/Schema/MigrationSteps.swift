@@ -36,7 +36,7 @@ struct MigrationSteps: Sendable {
         guard let row = try await self.connection.execute(Self.loadStatement, [self.entry.number]).first else {
             return State(done: 0)
         }
-        guard try row.decode(String.self, at: 0) == self.entry.checksum else {
+        guard try row.decode(String.self, named: "checksum") == self.entry.checksum else {
             throw StoreError(
                 code: .schemaMismatch,
                 message: "migration \(self.entry.number) \(self.entry.name) was edited after a part of it was applied;"
@@ -44,9 +44,9 @@ struct MigrationSteps: Sendable {
             )
         }
         return State(
-            done: try row.decode(Int.self, at: 1),
-            lastKey: try row.decode(String?.self, at: 2),
-            rows: try row.decode(Int.self, at: 3)
+            done: try row.decode(named: "done"),
+            lastKey: try row.decode(named: "last_key"),
+            rows: try row.decode(named: "rows")
         )
     }
 
@@ -123,11 +123,11 @@ struct BatchedTable: Sendable {
         guard let row = try await connection.execute(Self.describe, [name, key]).first else {
             throw StoreError(code: .notAllowed, message: "there is no table \(name) with a column \(key)")
         }
-        let type = try row.decode(String.self, at: 0)
-        self.estimate = try row.decode(Int.self, at: 1)
+        let type: String = try row.decode(named: "type")
+        self.estimate = try row.decode(named: "estimate")
         self.next = PostgresStatement(
             """
-            select (array_agg(k order by k))[1]::text, (array_agg(k order by k desc))[1]::text, count(*)
+            select (array_agg(k order by k))[1]::text as first, (array_agg(k order by k desc))[1]::text as last, count(*) as rows
             from (
                 select \(key) as k from \(name)
                 where $1::text is null or \(key) > $1::text::\(type)
@@ -145,14 +145,12 @@ struct BatchedTable: Sendable {
         _ connection: PostgresConnection
     ) async throws -> (first: String, last: String, rows: Int)? {
         guard let row = try await connection.execute(self.next, [key, rows]).first else { return nil }
-        return (
-            try row.decode(String.self, at: 0), try row.decode(String.self, at: 1), try row.decode(Int.self, at: 2)
-        )
+        return (try row.decode(named: "first"), try row.decode(named: "last"), try row.decode(named: "rows"))
     }
 
     private static let describe = PostgresStatement(
         """
-        select format_type(a.atttypid, a.atttypmod), greatest(c.reltuples, 0)::bigint
+        select format_type(a.atttypid, a.atttypmod) as type, greatest(c.reltuples, 0)::bigint as estimate
         from pg_class c
         join pg_attribute a on a.attrelid = c.oid and a.attname = $2 and not a.attisdropped
         where c.oid = to_regclass($1)

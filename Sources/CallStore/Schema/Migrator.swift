@@ -73,7 +73,7 @@ extension CallStore {
     /// - Throws: `PostgresError` when the database cannot be asked.
     public func schemaState(_ migrations: [Schemas.Migration] = Schemas.migrations) async throws -> SchemaState {
         let exists = try await self.client.execute(Self.migrationTableExists)
-        guard try exists.first?.decode(Bool.self, at: 0) == true else {
+        guard try exists.first?.decode(Bool.self, named: "is_there") == true else {
             return .behind(version: 0, missing: migrations.map(\.name))
         }
         let present = try await self.client.execute(Self.appliedMigrations).map(Self.decodeMigration)
@@ -120,9 +120,9 @@ extension CallStore {
 
     static func decodeMigration(_ row: PostgresRow) throws -> AppliedMigration {
         AppliedMigration(
-            number: try row.decode(Int.self, at: 0),
-            name: try row.decode(String.self, at: 1),
-            checksum: try row.decode(String.self, at: 2)
+            number: try row.decode(named: "number"),
+            name: try row.decode(named: "name"),
+            checksum: try row.decode(named: "checksum")
         )
     }
 
@@ -136,7 +136,7 @@ extension CallStore {
         """
 
     private static let migrationTableExists = PostgresStatement(
-        "select to_regclass('schema_migrations') is not null",
+        "select to_regclass('schema_migrations') is not null as is_there",
         prepared: false
     )
 
