@@ -207,7 +207,12 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
-        .target(name: "TestBasics", path: "Tests/TestBasics", swiftSettings: settings),
+        .target(
+            name: "TestBasics",
+            dependencies: [httpClient, nioCore],
+            path: "Tests/TestBasics",
+            swiftSettings: settings
+        ),
         .target(
             name: "TestSupport",
             dependencies: [

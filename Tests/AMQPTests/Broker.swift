@@ -110,7 +110,7 @@ struct Broker: Sendable {
         var request = HTTPClientRequest(url: (components?.string ?? "") + path)
         request.method = method
         request.headers.add(name: "Authorization", value: "Basic " + Data(credentials.utf8).base64EncodedString())
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(600))
+        let response = try await HTTPClient.patient.execute(request, timeout: .seconds(600))
         // A connection that is to be closed may have gone by itself, and a virtual host with a broker that starts anew.
         let mayBeGone = method == .DELETE && (path.hasPrefix("/api/connections/") || path.hasPrefix("/api/vhosts/"))
         guard 200..<300 ~= response.status.code || mayBeGone && response.status == .notFound else {

@@ -164,12 +164,12 @@ final class AlertHouse: Sendable {
         var request = HTTPClientRequest(url: url)
         request.method = .POST
         request.headers = headers
-        _ = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+        _ = try await HTTPClient.patient.execute(request, timeout: .seconds(600))
     }
 
     private func ask(_ question: String) async throws -> String {
         let request = HTTPClientRequest(url: "http://127.0.0.1:\(self.prometheus)/api/v1/\(question)")
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+        let response = try await HTTPClient.patient.execute(request, timeout: .seconds(600))
         return String(buffer: try await response.body.collect(upTo: 1 << 22))
     }
 

@@ -38,9 +38,9 @@ struct DisasterTests {
         }
 
         func exposes(_ line: String) async throws -> Bool {
-            let response = try await HTTPClient.shared.execute(
+            let response = try await HTTPClient.patient.execute(
                 HTTPClientRequest(url: "http://127.0.0.1:\(self.health)/metrics"),
-                timeout: .seconds(60)
+                timeout: .seconds(600)
             )
             return String(buffer: try await response.body.collect(upTo: 1 << 22)).contains("\n" + line + "\n")
         }

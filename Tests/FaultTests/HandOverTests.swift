@@ -102,7 +102,7 @@ struct HandOverTests {
 
     /// Whether it answers 503 and names the one server and not the other.
     private static func says(_ url: String, _ server: String) async throws -> Bool {
-        let response = try await HTTPClient.shared.execute(HTTPClientRequest(url: url), timeout: .seconds(60))
+        let response = try await HTTPClient.patient.execute(HTTPClientRequest(url: url), timeout: .seconds(600))
         let text = String(buffer: try await response.body.collect(upTo: 1 << 16))
         let other = server == "database" ? "broker" : "database"
         return response.status == .serviceUnavailable && text.contains(server) && !text.contains(other)

@@ -160,7 +160,7 @@ struct DoctorTests {
         request.body = .bytes(
             ByteBuffer(string: #"{"pattern": "^dial", "apply-to": "queues", "definition": \#(definition)}"#)
         )
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+        let response = try await HTTPClient.patient.execute(request, timeout: .seconds(600))
         #expect(200..<300 ~= response.status.code)
     }
 

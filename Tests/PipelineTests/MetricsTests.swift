@@ -223,7 +223,7 @@ struct MetricsTests {
         let allowed = CharacterSet(charactersIn: "%\"<>[]{} ").inverted
         let path = question.addingPercentEncoding(withAllowedCharacters: allowed) ?? ""
         let request = HTTPClientRequest(url: "http://127.0.0.1:\(prometheus)/api/v1/\(path)")
-        guard let response = try? await HTTPClient.shared.execute(request, timeout: .seconds(60)) else { return "" }
+        guard let response = try? await HTTPClient.patient.execute(request, timeout: .seconds(600)) else { return "" }
         return String(buffer: try await response.body.collect(upTo: 1 << 20))
     }
 
@@ -235,9 +235,9 @@ struct MetricsTests {
     }
 
     private static func scrape(_ port: Int) async throws -> [String] {
-        let response = try await HTTPClient.shared.execute(
+        let response = try await HTTPClient.patient.execute(
             HTTPClientRequest(url: "http://127.0.0.1:\(port)/metrics"),
-            timeout: .seconds(60)
+            timeout: .seconds(600)
         )
         #expect(response.headers.first(name: "content-type")?.hasPrefix("text/plain; version=0.0.4") == true)
         return String(buffer: try await response.body.collect(upTo: 1 << 22)).split(separator: "\n").map(String.init)

@@ -39,7 +39,7 @@ struct RotationTests {
         request.headers.add(name: "Authorization", value: "Bearer " + token)
         request.headers.add(name: "Content-Type", value: "application/json")
         request.body = .bytes(ByteBuffer(string: #"{"outcome": "completed"}"#))
-        return try await HTTPClient.shared.execute(request, timeout: .seconds(600)).status.code
+        return try await HTTPClient.patient.execute(request, timeout: .seconds(600)).status.code
     }
 
     @Test("requests, callbacks and outcomes go on with new tokens, and what was signed with the old ones still counts")

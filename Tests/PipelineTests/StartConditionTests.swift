@@ -56,7 +56,7 @@ struct StartConditionTests {
                 var request = HTTPClientRequest(url: "http://127.0.0.1:\(port)/v1/callbacks/twilio")
                 request.method = .POST
                 request.headers.add(name: "X-Forwarded-For", value: "192.0.2.7")
-                _ = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+                _ = try await HTTPClient.patient.execute(request, timeout: .seconds(600))
                 let said = try await finding()
                 #expect(
                     said?.contains("1 request(s)") == true && said?.contains("X-Forwarded-For") == true,

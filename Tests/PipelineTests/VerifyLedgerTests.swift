@@ -67,7 +67,7 @@ struct VerifyLedgerTests {
                     }.joined(separator: "&")
                 )
             )
-            let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+            let response = try await HTTPClient.patient.execute(request, timeout: .seconds(600))
             let isRefused = form["To"] == VerifyLedgerTests.refused
             #expect(isRefused ? response.status == .tooManyRequests : 200..<300 ~= response.status.code)
         }

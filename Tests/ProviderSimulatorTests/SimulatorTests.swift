@@ -49,7 +49,7 @@ struct SimulatorTests {
             }
             request.body = .bytes(ByteBuffer(string: text.joined(separator: "&")))
         }
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(600))
+        let response = try await HTTPClient.patient.execute(request, timeout: .seconds(600))
         let body = try await response.body.collect(upTo: 1 << 28)
         return (Int(response.status.code), Data(body.readableBytesView))
     }
@@ -192,7 +192,7 @@ struct SimulatorTests {
                 var request = HTTPClientRequest(url: base + "/simulator/control/" + command)
                 request.method = .POST
                 request.headers.add(name: "Authorization", value: "Bearer " + token)
-                let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+                let response = try await HTTPClient.patient.execute(request, timeout: .seconds(600))
                 let body = Data(try await response.body.collect(upTo: 1 << 16).readableBytesView)
                 return (Int(response.status.code), (try? JSONDecoder().decode([String: Int].self, from: body)) ?? [:])
             }

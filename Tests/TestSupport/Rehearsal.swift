@@ -51,7 +51,7 @@ public struct Rehearsal: Sendable {
 
     /// What the simulator has witnessed.
     public func ledger() async throws -> Ledger {
-        let response = try await HTTPClient.shared.execute(
+        let response = try await HTTPClient.patient.execute(
             HTTPClientRequest(url: self.url + "/simulator/ledger"),
             timeout: .seconds(600)
         )
@@ -79,7 +79,7 @@ public struct Rehearsal: Sendable {
         var request = HTTPClientRequest(url: "\(self.url)/simulator/control/\(gate.rawValue)/\(command)")
         request.method = .POST
         request.headers.add(name: "Authorization", value: "Bearer " + Self.controlToken)
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(600))
+        let response = try await HTTPClient.patient.execute(request, timeout: .seconds(600))
         guard response.status == .ok else { throw Refused(command: command, status: response.status) }
     }
 
@@ -90,7 +90,7 @@ public struct Rehearsal: Sendable {
 
     /// Whether a URL answers 200.
     public static func isReady(_ url: String) async -> Bool {
-        let response = try? await HTTPClient.shared.execute(HTTPClientRequest(url: url), timeout: .seconds(600))
+        let response = try? await HTTPClient.patient.execute(HTTPClientRequest(url: url), timeout: .seconds(600))
         return response?.status.code == 200
     }
 }

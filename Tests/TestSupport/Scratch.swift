@@ -9,6 +9,7 @@ public import Logging
 import NIOCore
 import NIOHTTP1
 public import Postgres
+import TestBasics
 
 /// A database and a virtual host of a test's own, removed afterwards whatever happens.
 public struct Scratch: Sendable {
@@ -168,7 +169,7 @@ public struct Scratch: Sendable {
         request.method = method
         request.headers.add(name: "Authorization", value: "Basic " + Data(credentials.utf8).base64EncodedString())
         request.headers.add(name: "Content-Type", value: "application/json")
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(600))
+        let response = try await HTTPClient.patient.execute(request, timeout: .seconds(600))
         // Who asks looks at the answer; what was to be deleted may have gone by itself.
         let mayBeGone = method == .DELETE && (path.hasPrefix("/api/connections/") || path.hasPrefix("/api/vhosts/"))
         let isFine = 200..<300 ~= response.status.code || mayBeGone && response.status == .notFound
