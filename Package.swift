@@ -244,7 +244,7 @@ let package = Package(
                 "Schemas",
                 "Selection", "Telephony", "TestBasics", "TestSupport", "Webhooks", hummingbird, hummingbirdTesting,
                 httpClient,
-                httpTypes, inMemoryTracing, lifecycle, locks, logging, tracing,
+                httpTypes, inMemoryTracing, lifecycle, locks, logging, nioCore, nioHTTP1, tracing,
             ]
         ),
         tests("ProviderSimulatorTests", ["ProviderSimulator", "TestBasics", httpClient, nioCore, nioHTTP1, logging]),

@@ -46,6 +46,9 @@ struct OwnBrokerTests {
             var components = URLComponents(string: self.uri)
             if let relay { components?.port = relay.port }
             var configuration = try AMQPConfiguration(uri: components?.string ?? "")
+            // A machine that is slow is no reason to give up; tests of giving up say when.
+            configuration.publishTimeout = .seconds(600)
+            configuration.rpcTimeout = .seconds(600)
             change(&configuration)
             return AMQPConnection(configuration: configuration, topology: topology, logger: logger)
         }
@@ -117,7 +120,6 @@ struct OwnBrokerTests {
         for name in ["stuck", "good"] { topology.queue(name, kind: .classic) }
         let patient = try own.connection(topology) {
             $0.maximumUnconfirmed = 10
-            $0.publishTimeout = .seconds(600)
         }
         let connection = try own.connection(topology) {
             $0.maximumUnconfirmed = 10

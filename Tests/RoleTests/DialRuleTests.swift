@@ -37,7 +37,7 @@ struct DialRuleTests {
             var changes = CallStore.CampaignChanges()
             changes.maximumConcurrentCalls = 5
             try await store.change(campaign: "test", changes)
-            let provider = ScriptedProvider()
+            let provider = ScriptedProvider(remembers: true)
             try await house.withRecorder {
                 try await house.withDialer("d1", provider: provider, { $0.maximumConcurrentCalls = 100 }) { _ in
                     try await house.withDialer("d2", provider: provider, { $0.maximumConcurrentCalls = 100 }) { _ in

@@ -28,16 +28,20 @@ final class ScriptedProvider: TelephonyProvider {
     private let searched = NIOLockedValueBox(0)
     private let hungUp = NIOLockedValueBox<[String]>([])
     private let whenAsked: @Sendable (CallRequest) async -> Void
+    private let remembers: Bool
 
     /// - Parameters:
+    ///   - remembers: Whether it knows the calls that it took: they ring, for as long as the test likes.
     ///   - script: What is answered.
     ///   - whenAsked: Runs when a call is asked for, before anything is answered.
     init(
+        remembers: Bool = false,
         _ script: @escaping @Sendable (CallRequest) throws(TelephonyError) -> PlacedCall = {
             PlacedCall(providerCallID: "CA" + $0.callID.lowercased, rawStatus: "queued")
         },
         whenAsked: @escaping @Sendable (CallRequest) async -> Void = { _ in }
     ) {
+        self.remembers = remembers
         self.whenAsked = whenAsked
         self.script = script
     }
@@ -75,7 +79,19 @@ final class ScriptedProvider: TelephonyProvider {
     func place(_ request: CallRequest) async throws(TelephonyError) -> PlacedCall {
         await self.whenAsked(request)
         self.requests.withLockedValue { $0.append(request) }
-        return try self.script(request)
+        let placed = try self.script(request)
+        if self.remembers {
+            self.know(
+                ProviderCall(
+                    providerCallID: placed.providerCallID,
+                    status: .ringing,
+                    rawStatus: "ringing",
+                    createdAt: Date(),
+                    endedAt: nil
+                )
+            )
+        }
+        return placed
     }
 
     func call(id: String) async throws(TelephonyError) -> ProviderCall? {

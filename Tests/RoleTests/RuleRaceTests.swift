@@ -60,7 +60,7 @@ struct RuleRaceTests {
     func race(seed: Int) async throws {
         try await House.run { house in
             try await Self.prepare(house.scratch.store)
-            let provider = ScriptedProvider()
+            let provider = ScriptedProvider(remembers: true)
             let excluded = NIOLockedValueBox<(number: String, at: Date)?>(nil)
             try await house.withRecorder {
                 try await Self.with(house, dialers: 3, provider) {
