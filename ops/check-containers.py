@@ -4,6 +4,7 @@
 
 import atexit
 import functools
+import itertools
 import os
 import pathlib
 import re
@@ -25,6 +26,7 @@ USER = re.findall(r"^USER (\d+)$", pathlib.Path("ops/docker/Dockerfile").read_te
 ENTRYPOINT = ["/usr/bin/call-scheduler"]
 faults: list[str] = []
 running: list["Container"] = []
+numbers = itertools.count()
 
 # The image: this host's programs and settings, read-only, and ours among them.
 IMAGE = r"""
@@ -46,6 +48,15 @@ for name in null zero random urandom; do touch "$image/dev/$name" && mount --bin
 mount -o remount,ro "$image"
 exec chroot "$image" setpriv --reuid "$user" --regid "$user" --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs "$@"
 """
+
+
+def remove(group: pathlib.Path) -> None:
+    """Takes a control group away, once its processes have ended."""
+    for _ in range(100):
+        try:
+            return group.rmdir()
+        except OSError:
+            time.sleep(0.1)
 
 
 @functools.cache
@@ -72,9 +83,9 @@ def memory_group(name: str, limit: str) -> pathlib.Path | None:
     """A control group that may use no more memory than this."""
     if not limit or not (controller := memory_controller()):
         return None
-    group = controller[0] / f"call-scheduler-{os.getpid()}-{name}"
+    group = controller[0] / f"call-scheduler-{os.getpid()}-{next(numbers)}-{name}"
     group.mkdir()
-    atexit.register(group.rmdir)
+    atexit.register(remove, group)
     (group / controller[1]).write_text(str(int(limit.removesuffix("Mi")) << 20))
     return group
 
