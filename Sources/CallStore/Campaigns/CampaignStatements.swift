@@ -58,14 +58,14 @@ extension CallStore {
     static let lockCampaign = PostgresStatement(
         name: "lock_campaign",
         """
-        select c.id, c.status, coalesce(c.starts_at > now(), false),
+        select c.id, c.status, coalesce(c.starts_at > now(), false) as starts_later,
             array_remove(array[
                 case when c.caller_id is null then 'caller_id is missing (campaign set --caller-id)' end,
                 case when c.answer_url is null then 'answer_url is missing (campaign set --answer-url)' end,
                 case when c.ends_at <= now() then 'ends_at has passed' end,
                 case when not exists (select from contacts p where p.campaign_id = c.id)
                     then 'it has no contacts (contacts import FILE.csv --campaign NAME)' end
-            ], null)
+            ], null) as missing
         from campaigns c
         where c.name = $1
         for no key update of c

@@ -65,7 +65,7 @@ extension CallStore {
                 to: settings.name,
                 actor: actor
             )
-            guard let id = try result.first?.decode(UUID.self, at: 0) else {
+            guard let id = try result.first?.decode(UUID.self, named: "id") else {
                 throw StoreError(code: .notAllowed, message: "the campaign was not stored")
             }
             return id
@@ -106,9 +106,9 @@ extension CallStore {
         try await self.client.withTransaction { connection in
             let rows = try await connection.execute(Self.lockCampaign, [name])
             guard let row = rows.first else { throw Self.noCampaign(name) }
-            let status = try row.decode(String.self, at: 1)
-            let startsLater = try row.decode(Bool.self, at: 2)
-            let missing = try row.decode([String].self, at: 3)
+            let status: String = try row.decode(named: "status")
+            let startsLater: Bool = try row.decode(named: "starts_later")
+            let missing: [String] = try row.decode(named: "missing")
             guard let current = CampaignStatus(rawValue: status) else {
                 throw StoreError(code: .schemaMismatch, message: "campaign status '\(status)' is unknown here")
             }
@@ -124,7 +124,7 @@ extension CallStore {
             }
             try await connection.execute(
                 Self.updateCampaignStatus,
-                [try row.decode(UUID.self, at: 0), next.rawValue, reason, actor]
+                [try row.decode(UUID.self, named: "id"), next.rawValue, reason, actor]
             )
             return next
         }
@@ -142,13 +142,13 @@ extension CallStore {
     /// - Returns: The names of those that were running.
     /// - Throws: `PostgresError`.
     public func pauseAllCampaigns(reason: String?, actor: String) async throws -> [String] {
-        try await self.client.execute(Self.pauseAll, [reason, actor]).map { try $0.decode(String.self, at: 0) }
+        try await self.client.execute(Self.pauseAll, [reason, actor]).map { try $0.decode(named: "name") }
     }
 
     /// The campaigns that were paused with all others and were not touched since.
     /// - Throws: `PostgresError`.
     public func campaignsPausedWithAll() async throws -> [String] {
-        try await self.client.execute(Self.selectPausedWithAll).map { try $0.decode(String.self, at: 0) }
+        try await self.client.execute(Self.selectPausedWithAll).map { try $0.decode(named: "name") }
     }
 
     static func noCampaign(_ name: String) -> StoreError {

@@ -30,11 +30,11 @@ extension CallStore {
         guard let row = try await self.client.execute(Self.selectRules, [name]).first else {
             throw Self.noCampaign(name)
         }
-        let policy = try row.decode(String?.self, at: 3).map(Self.policy)
+        let policy = try row.decode(String?.self, named: "document").map(Self.policy)
         return EffectiveRules(
-            week: try CallingWeek(multirange: row.decode(String.self, at: 0)),
-            policy: try row.decode(String?.self, at: 1),
-            requiresConsent: try row.decode(Bool.self, at: 2),
+            week: try CallingWeek(multirange: row.decode(named: "week")),
+            policy: try row.decode(named: "policy"),
+            requiresConsent: try row.decode(named: "requires_consent"),
             consentPeriod: policy?.consentPeriod,
             callerIDs: policy?.callerIDRule?.value,
             disclosure: policy?.disclosure

@@ -175,7 +175,9 @@ extension CallStore {
                 w.id, \(CallStore.instant("w.appointment_at", "w.zones")),
                 \(CallStore.instant("w.appointment_until", "w.zones")), 'import', null) as answer
             from wanted w)
-        select count(*) filter (where answer = 'appointed'), count(*) filter (where answer <> 'appointed') from made
+        select count(*) filter (where answer = 'appointed') as appointed,
+            count(*) filter (where answer <> 'appointed') as others
+        from made
         """,
         prepared: false
     )

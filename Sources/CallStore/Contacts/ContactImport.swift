@@ -75,20 +75,20 @@ extension CallStore {
         try await connection.execute(Self.addStrata, [campaign])
         let row = try await connection.execute(Self.insertContacts, [campaign, importID]).first
         var count = ImportCount(
-            added: try row?.decode(Int.self, at: 0) ?? 0,
-            excluded: try row?.decode(Int.self, at: 1) ?? 0,
-            withdrawn: try row?.decode(Int.self, at: 2) ?? 0
+            added: try row?.decode(named: "added") ?? 0,
+            excluded: try row?.decode(named: "excluded") ?? 0,
+            withdrawn: try row?.decode(named: "withdrawn") ?? 0
         )
         if count.added < rows {
             // A statement of its own: it sees the rows for which the insertion has waited.
             let stricter = try await connection.execute(Self.makeStricter, [campaign]).first
-            count.barred = try stricter?.decode(Int.self, at: 0) ?? 0
-            count.withdrawn += try stricter?.decode(Int.self, at: 1) ?? 0
+            count.barred = try stricter?.decode(named: "barred") ?? 0
+            count.withdrawn += try stricter?.decode(named: "withdrawn") ?? 0
         }
         if contacts.haveAppointments {
             let made = try await connection.execute(Self.appointStaged, [campaign]).first
-            count.appointed = try made?.decode(Int.self, at: 0) ?? 0
-            count.notAppointed = try made?.decode(Int.self, at: 1) ?? 0
+            count.appointed = try made?.decode(named: "appointed") ?? 0
+            count.notAppointed = try made?.decode(named: "others") ?? 0
         }
         return count
     }
@@ -207,9 +207,9 @@ extension CallStore {
                 end as reason) x
             on conflict (campaign_id, phone_number) do nothing
             returning id, state)
-        select count(*), count(*) filter (where a.state = 'excluded'),
+        select count(*) as added, count(*) filter (where a.state = 'excluded') as excluded,
             count(*) filter (where a.id in (
-                select w.id from said w join import_rows r on r.id = w.id where r.has_prior_consent and not w.has_consent))
+                select w.id from said w join import_rows r on r.id = w.id where r.has_prior_consent and not w.has_consent)) as withdrawn
         from added a
         """,
         prepared: false

@@ -86,11 +86,9 @@ extension CallStore {
         let result = try await self.client.execute(Self.insertImport, [campaign, fileName, fileSize, fingerprint])
         guard let row = result.first else { throw StoreError(code: .notFound, message: "the import was not stored") }
         var progress = ImportProgress()
-        for (index, field) in Self.counters.enumerated() {
-            progress[keyPath: field] = try row.decode(Int.self, at: index + 1)
-        }
+        for counter in Self.counters { progress[keyPath: counter.field] = try row.decode(named: counter.column) }
         return ContactImport(
-            id: try row.decode(UUID.self, at: 0),
+            id: try row.decode(named: "id"),
             campaign: campaign,
             progress: progress,
             suppressed: suppressed
@@ -149,13 +147,13 @@ extension CallStore {
                 let others = rows - count.added
                 if others > 0 {
                     let row = try await connection.execute(Self.countPresent, [current.campaign, current.id]).first
-                    let present = try row?.decode(Int.self, at: 0) ?? 0
+                    let present = try row?.decode(named: "present") ?? 0
                     next.present += present
                     next.repeated += others - present
                 }
                 try await connection.execute(Self.dropStaging)
             }
-            let values = Self.counters.map { next[keyPath: $0] }
+            let values = Self.counters.map { next[keyPath: $0.field] }
             let updated = try await connection.execute(
                 Self.advanceImport,
                 [current.id, current.progress.linesDone, values]
@@ -178,17 +176,17 @@ extension CallStore {
         _ known: inout SuppressedNumbers,
         _ connection: PostgresConnection
     ) async throws -> [String?] {
-        let count = try await connection.execute(Self.countSuppressed).first?.decode(Int.self, at: 0) ?? 0
+        let count = try await connection.execute(Self.countSuppressed).first?.decode(named: "suppressed") ?? 0
         guard count > 0 else { return [] }
         guard let key = known.key else { throw Self.keyIsMissing }
         if count != known.digests.count {
             // The list only grows.
             let rows = try await connection.execute(Self.selectSuppressed)
-            known = SuppressedNumbers(key: key, digests: Set(try rows.map { try $0.decode(String.self, at: 0) }))
+            known = SuppressedNumbers(key: key, digests: Set(try rows.map { try $0.decode(named: "digest") }))
         }
         let numbers = contacts.numbers.filter(known.contains).map(\.e164)
         guard !numbers.isEmpty else { return [] }
-        return try await connection.execute(Self.unstage, [numbers]).map { try $0.decode(String?.self, at: 0) }
+        return try await connection.execute(Self.unstage, [numbers]).map { try $0.decode(named: "source") }
     }
 
     private static let keyIsMissing = StoreError(
@@ -202,12 +200,16 @@ extension CallStore {
         try await self.client.execute(Self.closeImport, [current.id])
     }
 
-    /// In the order of the statements' columns.
-    private static var counters: [WritableKeyPath<ImportProgress, Int>] {
+    /// Where each figure of an import is kept.
+    private static var counters: [(column: String, field: WritableKeyPath<ImportProgress, Int>)] {
         [
-            \.linesDone, \.rejectsBytes, \.read, \.added, \.excluded, \.present, \.repeated, \.rejected,
-            \.zonesFromFile, \.zonesFromNumber, \.zonesFromCampaign, \.erased, \.barred, \.withdrawn,
-            \.unassigned, \.zonesByPrefix, \.zonesByPostalCode, \.zonesByRegion,
+            ("lines_done", \.linesDone), ("rejects_bytes", \.rejectsBytes), ("rows_read", \.read),
+            ("rows_added", \.added), ("rows_excluded", \.excluded), ("rows_present", \.present),
+            ("rows_repeated", \.repeated), ("rows_rejected", \.rejected), ("zones_from_file", \.zonesFromFile),
+            ("zones_from_number", \.zonesFromNumber), ("zones_from_campaign", \.zonesFromCampaign),
+            ("rows_erased", \.erased), ("rows_barred", \.barred), ("rows_withdrawn", \.withdrawn),
+            ("rows_unassigned", \.unassigned), ("zones_by_prefix", \.zonesByPrefix),
+            ("zones_by_postal_code", \.zonesByPostalCode), ("zones_by_region", \.zonesByRegion),
         ]
     }
 
@@ -216,10 +218,7 @@ extension CallStore {
         insert into contact_imports (campaign_id, file_name, file_size, fingerprint)
         values ($1, $2, $3, $4)
         on conflict (campaign_id, fingerprint) where finished_at is null do update set file_name = excluded.file_name
-        returning id, lines_done, rejects_bytes, rows_read, rows_added, rows_excluded, rows_present, rows_repeated,
-            rows_rejected, zones_from_file, zones_from_number, zones_from_campaign, rows_erased, rows_barred,
-            rows_withdrawn, rows_unassigned, zones_by_prefix, zones_by_postal_code,
-            zones_by_region
+        returning id, \(CallStore.counters.map(\.column).joined(separator: ", "))
         """,
         prepared: false
     )
@@ -231,7 +230,7 @@ extension CallStore {
     private static let unstage = PostgresStatement(
         """
         delete from import_rows where phone_number = any ($1::text[])
-        returning nullif(coalesce(nullif(own_zone_source, ''), time_zone_source), 'campaign')
+        returning nullif(coalesce(nullif(own_zone_source, ''), time_zone_source), 'campaign') as source
         """,
         prepared: false
     )
@@ -240,7 +239,7 @@ extension CallStore {
     /// table has no statistics, and reading all contacts for every chunk would be the alternative.
     private static let countPresent = PostgresStatement(
         """
-        select count(*)
+        select count(*) as present
         from import_rows r
         cross join lateral (
             select 1
@@ -255,11 +254,7 @@ extension CallStore {
     private static let advanceImport = PostgresStatement(
         """
         update contact_imports
-        set lines_done = v[1], rejects_bytes = v[2], rows_read = v[3], rows_added = v[4], rows_excluded = v[5],
-            rows_present = v[6], rows_repeated = v[7], rows_rejected = v[8], zones_from_file = v[9],
-            zones_from_number = v[10], zones_from_campaign = v[11], rows_erased = v[12], rows_barred = v[13],
-            rows_withdrawn = v[14], rows_unassigned = v[15], zones_by_prefix = v[16], zones_by_postal_code = v[17],
-            zones_by_region = v[18]
+        set \(CallStore.counters.enumerated().map { "\($1.column) = v[\($0 + 1)]" }.joined(separator: ", "))
         from (select $3::bigint[] as v) as new
         where id = $1 and lines_done = $2 and finished_at is null
         """,

@@ -40,7 +40,7 @@ extension CallStore {
             join campaigns k on k.id = $1
             where c.id = f.id and c.id = any (array(select id from locked))
             returning f.bars, f.withdraws)
-        select count(*) filter (where bars), count(*) filter (where withdraws) from changed
+        select count(*) filter (where bars) as barred, count(*) filter (where withdraws) as withdrawn from changed
         """,
         prepared: false
     )

@@ -25,15 +25,15 @@ extension CallStore {
         while true {
             let rows = try await self.client.execute(Self.contactsWithoutEvidence, [campaign, last, pageSize])
             guard rows.count > 0 else { return told }
-            last = try rows[rows.count - 1].decode(String.self, at: 1)
+            last = try rows[rows.count - 1].decode(named: "phone_number")
             var ids: [UUID] = []
             var names: [String] = []
             for row in try rows.map({ $0 }) {
-                let number = try PhoneNumber(row.decode(String.self, at: 1))
-                guard try row.decode(Bool.self, at: 3),
-                    let zones = zones(number, try row.decode(String?.self, at: 2))
+                let number = try PhoneNumber(row.decode(named: "phone_number"))
+                guard try row.decode(Bool.self, named: "lacks_evidence"),
+                    let zones = zones(number, try row.decode(named: "time_zone"))
                 else { continue }
-                ids.append(try row.decode(UUID.self, at: 0))
+                ids.append(try row.decode(named: "id"))
                 names.append(zones)
             }
             guard !ids.isEmpty else { continue }
@@ -50,7 +50,7 @@ extension CallStore {
     /// By the unique index of a campaign's contacts; those that have been told are passed over.
     private static let contactsWithoutEvidence = PostgresStatement(
         """
-        select c.id, c.phone_number, c.time_zone, s.number_zones = ''
+        select c.id, c.phone_number, c.time_zone, s.number_zones = '' as lacks_evidence
         from contacts c
         join campaign_strata s on s.id = c.stratum_id
         where c.campaign_id = $1 and c.phone_number > $2

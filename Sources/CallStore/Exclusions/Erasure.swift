@@ -150,7 +150,10 @@ extension CallStore {
         "select pg_advisory_xact_lock_shared(7226451990432)"
     )
 
-    static let countSuppressed = PostgresStatement(name: "count_suppressed", "select count(*) from suppressed_numbers")
+    static let countSuppressed = PostgresStatement(
+        name: "count_suppressed",
+        "select count(*) as suppressed from suppressed_numbers"
+    )
 
     private static let selectNumber = PostgresStatement(
         name: "select_number",

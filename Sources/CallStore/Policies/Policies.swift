@@ -28,13 +28,13 @@ extension CallStore {
     /// All policies, shipped and installed, by name, the newest version first.
     /// - Throws: `PostgresError`; ``StoreError`` when one that is stored cannot be read here.
     public func policies() async throws -> [PolicyEntry] {
-        let today = try await self.client.execute(Self.selectToday).first?.decode(String.self, at: 0) ?? ""
+        let today = try await self.client.execute(Self.selectToday).first?.decode(named: "today") ?? ""
         var entries = try await self.client.execute(Self.selectPolicies).map { row in
-            let policy = try Self.policy(row.decode(String.self, at: 0))
+            let policy = try Self.policy(row.decode(named: "document"))
             return PolicyEntry(
                 policy: policy,
-                installedAt: try row.decode(Date.self, at: 1),
-                campaigns: try row.decode(Int.self, at: 2),
+                installedAt: try row.decode(named: "installed_at"),
+                campaigns: try row.decode(named: "campaigns"),
                 isOverdue: policy.isOverdue(on: today)
             )
         }
@@ -102,7 +102,7 @@ extension CallStore {
         let document: [any PostgresEncodable] = [policy.name, policy.version, policy.document]
         try await connection.execute(Self.installPolicy, document)
         let installed = try await connection.execute(Self.comparePolicy, document)
-        guard try installed.first?.decode(Bool.self, at: 0) == true else {
+        guard try installed.first?.decode(Bool.self, named: "is_the_same") == true else {
             throw StoreError(
                 code: .alreadyExists,
                 message: "policy \(policy.label) is installed with other content: give the document a new version"
@@ -110,20 +110,22 @@ extension CallStore {
         }
         let rows = try await connection.execute(Self.lockForPolicy, [name, policy.week.multirange])
         guard let row = rows.first else { throw Self.noCampaign(name) }
-        guard try row.decode(String.self, at: 0) != "running" else {
+        guard try row.decode(String.self, named: "status") != "running" else {
             throw StoreError(
                 code: .notAllowed,
                 message: "campaign '\(name)' is running: pause it before its policy is changed"
             )
         }
-        guard try row.decode(Bool.self, at: 1) else {
+        guard try row.decode(Bool.self, named: "has_hours") else {
             throw StoreError(
                 code: .notAllowed,
                 message:
                     "campaign '\(name)': policy \(policy.label) leaves nothing of its windows; it allows \(policy.week)"
             )
         }
-        if let fault = policy.fault(ofCallerID: try row.decode(String?.self, at: 2).map { try PhoneNumber($0) }) {
+        if let fault = policy.fault(
+            ofCallerID: try row.decode(String?.self, named: "caller_id").map { try PhoneNumber($0) }
+        ) {
             throw Self.callerIDFault(campaign: name, fault)
         }
         try await connection.execute(
@@ -155,8 +157,8 @@ extension CallStore {
         guard let row = try await connection.execute(Self.policyOfCampaign, [name]).first else {
             throw Self.noCampaign(name)
         }
-        let present = try row.decode(String?.self, at: 1).map { try PhoneNumber($0) }
-        let policy = try row.decode(String?.self, at: 0).map(Self.policy)
+        let present = try row.decode(String?.self, named: "caller_id").map { try PhoneNumber($0) }
+        let policy = try row.decode(String?.self, named: "document").map(Self.policy)
         if let fault = policy?.fault(ofCallerID: number ?? present) { throw Self.callerIDFault(campaign: name, fault) }
     }
 
@@ -166,8 +168,7 @@ extension CallStore {
     public func overduePolicies() async throws -> [(policy: String, reviewBy: String, campaigns: [String])] {
         try await self.client.execute(Self.selectOverduePolicies).map { row in
             (
-                try row.decode(String.self, at: 0), try row.decode(String.self, at: 1),
-                try row.decode([String].self, at: 2)
+                try row.decode(named: "policy"), try row.decode(named: "review_by"), try row.decode(named: "campaigns")
             )
         }
     }

@@ -7,8 +7,8 @@ extension CallStore {
     static let selectPolicies = PostgresStatement(
         name: "select_policies",
         """
-        select p.document::text, p.installed_at, (
-            select count(*) from campaigns k where k.policy_name = p.name and k.policy_version = p.version)
+        select p.document::text as document, p.installed_at, (
+            select count(*) from campaigns k where k.policy_name = p.name and k.policy_version = p.version) as campaigns
         from policies p
         """
     )
@@ -21,7 +21,7 @@ extension CallStore {
     /// A statement of its own: it sees what another process has installed while this one waited.
     static let comparePolicy = PostgresStatement(
         name: "compare_policy",
-        "select document = $3::text::jsonb from policies where name = $1 and version = $2"
+        "select document = $3::text::jsonb as is_the_same from policies where name = $1 and version = $2"
     )
 
     static let lockForPolicy = PostgresStatement(
@@ -29,7 +29,7 @@ extension CallStore {
         """
         select c.status, not isempty(
             coalesce(c.weekly_windows, week_of(c.allowed_call_start_local, c.allowed_call_end_local, c.call_days))
-                * $2::text::int4multirange), c.caller_id
+                * $2::text::int4multirange) as has_hours, c.caller_id
         from campaigns c
         where c.name = $1
         for no key update
@@ -74,7 +74,7 @@ extension CallStore {
     static let policyOfCampaign = PostgresStatement(
         name: "policy_of_campaign",
         """
-        select p.document::text, c.caller_id
+        select p.document::text as document, c.caller_id
         from campaigns c
         left join policies p on p.name = c.policy_name and p.version = c.policy_version
         where c.name = $1
@@ -82,12 +82,13 @@ extension CallStore {
         """
     )
 
-    static let selectToday = PostgresStatement(name: "select_today", "select current_date::text")
+    static let selectToday = PostgresStatement(name: "select_today", "select current_date::text as today")
 
     static let selectOverduePolicies = PostgresStatement(
         name: "select_overdue_policies",
         """
-        select p.name || '@' || p.version, p.document ->> 'review_by', array_agg(k.name order by k.name)
+        select p.name || '@' || p.version as policy, p.document ->> 'review_by' as review_by,
+            array_agg(k.name order by k.name) as campaigns
         from policies p
         join campaigns k on k.policy_name = p.name and k.policy_version = p.version
         where k.status in ('draft', 'scheduled', 'running', 'paused') and p.document ->> 'review_by' < current_date::text
@@ -99,7 +100,8 @@ extension CallStore {
     static let selectRules = PostgresStatement(
         name: "select_rules",
         """
-        select k.calling_week::text, k.policy_name || '@' || k.policy_version, k.requires_consent, p.document::text
+        select k.calling_week::text as week, k.policy_name || '@' || k.policy_version as policy, k.requires_consent,
+            p.document::text as document
         from campaigns k
         left join policies p on p.name = k.policy_name and p.version = k.policy_version
         where k.name = $1

@@ -60,22 +60,22 @@ extension CallStore {
         guard let campaign = try await self.client.execute(Self.forecastCampaign, [name]).first else {
             throw Self.noCampaign(name)
         }
-        let id = try campaign.decode(UUID.self, at: 0)
+        let id: UUID = try campaign.decode(named: "id")
         return ForecastFacts(
-            now: try campaign.decode(Date.self, at: 1),
-            week: try CallingWeek(multirange: campaign.decode(String.self, at: 2)),
-            blockedDates: try campaign.decode([String].self, at: 3),
+            now: try campaign.decode(named: "asked_at"),
+            week: try CallingWeek(multirange: campaign.decode(named: "week")),
+            blockedDates: try campaign.decode(named: "blocked_dates"),
             groups: try await self.client.execute(Self.forecastGroups, [id]).map { row in
                 ForecastFacts.Group(
-                    zones: try row.decode(String.self, at: 0),
-                    blockedDates: try row.decode([String].self, at: 4),
-                    attempts: try row.decode(Int.self, at: 1),
-                    due: try row.decode(Date?.self, at: 2),
-                    count: try row.decode(Int.self, at: 3)
+                    zones: try row.decode(named: "zones"),
+                    blockedDates: try row.decode(named: "blocked_dates"),
+                    attempts: try row.decode(named: "attempts"),
+                    due: try row.decode(named: "due"),
+                    count: try row.decode(named: "count")
                 )
             },
-            unknownZones: try campaign.decode([String].self, at: 5),
-            completed: try campaign.decode(Int.self, at: 4),
+            unknownZones: try campaign.decode(named: "unknown_zones"),
+            completed: try campaign.decode(named: "completed"),
             ownOutcomes: try await self.outcomes(id),
             allOutcomes: try await self.outcomes(nil)
         )
@@ -83,15 +83,15 @@ extension CallStore {
 
     private func outcomes(_ campaign: UUID?) async throws -> [ForecastFacts.Outcome] {
         try await self.client.execute(Self.forecastOutcomes, [campaign, Self.latestAttempts]).map { row in
-            let name = try row.decode(String.self, at: 0)
+            let name: String = try row.decode(named: "outcome")
             guard let outcome = CallOutcome(rawValue: name) else {
                 throw StoreError(code: .schemaMismatch, message: "outcome '\(name)' is unknown here")
             }
             return ForecastFacts.Outcome(
                 outcome: outcome,
-                count: try row.decode(Int.self, at: 1),
-                ringSeconds: try row.decode(Double?.self, at: 2),
-                talkSeconds: try row.decode(Double?.self, at: 3)
+                count: try row.decode(named: "count"),
+                ringSeconds: try row.decode(named: "ring_seconds"),
+                talkSeconds: try row.decode(named: "talk_seconds")
             )
         }
     }
@@ -102,15 +102,15 @@ extension CallStore {
     private static let forecastCampaign = PostgresStatement(
         name: "forecast_campaign",
         """
-        select k.id, now(), k.calling_week::text, array(
+        select k.id, now() as asked_at, k.calling_week::text as week, array(
             select d::date::text
             from unnest(k.blocked_dates) as r,
                 generate_series(
                     greatest(lower(r), current_date - 2)::timestamp,
                     least(upper(r) - 1, current_date + 800)::timestamp, interval '1 day') as d
-            order by d),
+            order by d) as blocked_dates,
             (select count(*) from campaign_strata s join contacts c on c.stratum_id = s.id and c.state = 'completed'
-             where s.campaign_id = k.id),
+             where s.campaign_id = k.id) as completed,
             array(
                 select distinct unknown_zones(z.zones)
                 from (
@@ -118,7 +118,7 @@ extension CallStore {
                     from campaign_strata s
                     where s.campaign_id = k.id) z
                 where unknown_zones(z.zones) is not null
-                order by 1)
+                order by 1) as unknown_zones
         from campaigns k
         where k.name = $1
         """
@@ -128,14 +128,14 @@ extension CallStore {
     private static let forecastGroups = PostgresStatement(
         name: "forecast_groups",
         """
-        select s.zones, s.attempts::bigint, max(s.due), count(*), array(
+        select s.zones, s.attempts::bigint as attempts, max(s.due) as due, count(*) as count, array(
             select d::date::text
             from regions g, unnest(g.blocked_dates) as r,
                 generate_series(
                     greatest(lower(r), current_date - 2)::timestamp,
                     least(upper(r) - 1, current_date + 800)::timestamp, interval '1 day') as d
             where g.region = s.region
-            order by d)
+            order by d) as blocked_dates
         from (
             select t.zones, t.region,
                 c.attempts_count - case when c.state = 'in_progress' and c.prior_state is null then 1 else 0 end
@@ -161,10 +161,10 @@ extension CallStore {
     private static let forecastOutcomes = PostgresStatement(
         name: "forecast_outcomes",
         """
-        select a.outcome, count(*),
+        select a.outcome, count(*) as count,
             avg(extract(epoch from coalesce(a.answered_at, a.ended_at) - a.placed_at))
-                filter (where coalesce(a.answered_at, a.ended_at) >= a.placed_at)::float8,
-            avg(extract(epoch from a.ended_at - a.answered_at)) filter (where a.ended_at >= a.answered_at)::float8
+                filter (where coalesce(a.answered_at, a.ended_at) >= a.placed_at)::float8 as ring_seconds,
+            avg(extract(epoch from a.ended_at - a.answered_at)) filter (where a.ended_at >= a.answered_at)::float8 as talk_seconds
         from (
             select * from call_attempts
             where $1::uuid is null
@@ -173,10 +173,10 @@ extension CallStore {
         where a.counted and a.ended_at is not null
         group by a.outcome
         union all
-        select a.outcome, count(*),
+        select a.outcome, count(*) as count,
             avg(extract(epoch from coalesce(a.answered_at, a.ended_at) - a.placed_at))
-                filter (where coalesce(a.answered_at, a.ended_at) >= a.placed_at)::float8,
-            avg(extract(epoch from a.ended_at - a.answered_at)) filter (where a.ended_at >= a.answered_at)::float8
+                filter (where coalesce(a.answered_at, a.ended_at) >= a.placed_at)::float8 as ring_seconds,
+            avg(extract(epoch from a.ended_at - a.answered_at)) filter (where a.ended_at >= a.answered_at)::float8 as talk_seconds
         from (
             select * from call_attempts
             where campaign_id = $1::uuid

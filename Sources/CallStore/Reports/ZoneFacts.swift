@@ -34,21 +34,21 @@ extension CallStore {
         guard let first = rows.first else { throw Self.noCampaign(name) }
         var groups: [ZoneFacts.Group] = []
         for row in try rows.map({ $0 }) {
-            guard let count = try row.decode(Int?.self, at: 6) else { continue }
+            guard let count = try row.decode(Int?.self, named: "contacts") else { continue }
             groups.append(
                 ZoneFacts.Group(
                     zones: [
-                        .country: try row.decode(String.self, at: 3), .areaCode: try row.decode(String.self, at: 4),
-                        .postalCode: try row.decode(String.self, at: 5),
+                        .country: try row.decode(named: "by_country"), .areaCode: try row.decode(named: "by_area_code"),
+                        .postalCode: try row.decode(named: "by_postal_code"),
                     ],
                     count: count
                 )
             )
         }
         return ZoneFacts(
-            level: try Self.zoneEvidence(first.decode(String.self, at: 0)),
-            weakestAllowed: try Self.zoneEvidence(first.decode(String.self, at: 1)),
-            week: try CallingWeek(multirange: first.decode(String.self, at: 2)),
+            level: try Self.zoneEvidence(first.decode(named: "zone_evidence")),
+            weakestAllowed: try Self.zoneEvidence(first.decode(named: "policy_zone_evidence")),
+            week: try CallingWeek(multirange: first.decode(named: "week")),
             groups: groups
         )
     }
@@ -63,7 +63,7 @@ extension CallStore {
 
     private static let selectZoneFacts = PostgresStatement(
         """
-        select k.zone_evidence, k.policy_zone_evidence, k.calling_week::text, g.by_country, g.by_area_code,
+        select k.zone_evidence, k.policy_zone_evidence, k.calling_week::text as week, g.by_country, g.by_area_code,
             g.by_postal_code, g.contacts
         from campaigns k
         left join lateral (
