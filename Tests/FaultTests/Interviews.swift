@@ -70,7 +70,7 @@ final class Interviews: Sendable {
             request.headers.add(name: "Authorization", value: "Bearer " + FaultHouse.outcomeToken)
             request.headers.add(name: "Content-Type", value: "application/json")
             request.body = .bytes(ByteBuffer(string: #"{"outcome": "\#(outcome.rawValue)"}"#))
-            let response = try? await HTTPClient.patient.execute(request, timeout: .seconds(5))
+            let response = try? await HTTPClient.shared.execute(request, timeout: .seconds(5))
             if let response, 200..<300 ~= response.status.code {
                 self.accepted.withLockedValue { accepted in
                     if outcome.rank > accepted[callID]?.rank ?? 0 { accepted[callID] = outcome }

@@ -223,7 +223,7 @@ struct MetricsTests {
         let allowed = CharacterSet(charactersIn: "%\"<>[]{} ").inverted
         let path = question.addingPercentEncoding(withAllowedCharacters: allowed) ?? ""
         let request = HTTPClientRequest(url: "http://127.0.0.1:\(prometheus)/api/v1/\(path)")
-        guard let response = try? await HTTPClient.patient.execute(request, timeout: .seconds(600)) else { return "" }
+        guard let response = try? await HTTPClient.shared.execute(request, timeout: .seconds(600)) else { return "" }
         return String(buffer: try await response.body.collect(upTo: 1 << 20))
     }
 

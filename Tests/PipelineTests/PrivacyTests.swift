@@ -221,6 +221,6 @@ struct PrivacyTests {
         request.headers.add(name: "Content-Type", value: "application/x-www-form-urlencoded")
         for (name, value) in headers { request.headers.add(name: name, value: value) }
         request.body = .bytes(ByteBuffer(string: body))
-        return (try? await HTTPClient.patient.execute(request, timeout: .seconds(600)))?.status.code
+        return (try? await HTTPClient.shared.execute(request, timeout: .seconds(600)))?.status.code
     }
 }

@@ -24,7 +24,7 @@ struct StartTests {
 
     private static func health(_ port: Int, _ path: String) async -> (code: UInt, text: String)? {
         let request = HTTPClientRequest(url: "http://127.0.0.1:\(port)\(path)")
-        guard let response = try? await HTTPClient.patient.execute(request, timeout: .seconds(600)),
+        guard let response = try? await HTTPClient.shared.execute(request, timeout: .seconds(600)),
             let body = try? await response.body.collect(upTo: 1 << 16)
         else { return nil }
         return (response.status.code, String(buffer: body))

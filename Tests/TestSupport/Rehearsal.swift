@@ -90,7 +90,7 @@ public struct Rehearsal: Sendable {
 
     /// Whether a URL answers 200.
     public static func isReady(_ url: String) async -> Bool {
-        let response = try? await HTTPClient.patient.execute(HTTPClientRequest(url: url), timeout: .seconds(600))
+        let response = try? await HTTPClient.shared.execute(HTTPClientRequest(url: url), timeout: .seconds(600))
         return response?.status.code == 200
     }
 }
