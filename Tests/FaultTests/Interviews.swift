@@ -8,7 +8,6 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
 import Postgres
-import TestBasics
 
 @testable import struct ProviderSimulator.SeededGenerator
 
