@@ -97,6 +97,7 @@ public final class OutcomeRecorder: Service {
             } catch {
                 self.logger.warning("Survey events wait to be published", metadata: .keys([.error: "\(error)"]))
             }
+            // What other recorders have left unpublished tells nobody.
             try? await cancelWhenGracefulShutdown { try await Task.sleep(for: self.configuration.outboxInterval) }
         }
     }

@@ -56,6 +56,7 @@ struct BackOff {
 
     /// Waits, less long when the process drains.
     mutating func wait() async {
+        // A server that is well again does not tell; it is tried.
         try? await cancelWhenGracefulShutdown { [pause] in try await Task.sleep(for: pause) }
         self.pause = min(self.pause * 2, self.limit)
     }

@@ -151,6 +151,7 @@ extension Request {
             defer { group.cancelAll() }
             group.addTask { try await self.body.collect(upTo: size) }
             group.addTask {
+                // A sender that stops in the middle says nothing more.
                 try await Task.sleep(for: limit)
                 throw HTTPError(.requestTimeout)
             }

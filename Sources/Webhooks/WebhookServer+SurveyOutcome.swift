@@ -102,6 +102,7 @@ extension WebhookServer {
             defer { group.cancelAll() }
             group.addTask { try await self.store.record([report]) }
             group.addTask {
+                // Whoever asks waits no longer; the database may be away without a word.
                 try await Task.sleep(for: self.configuration.outcomeTimeout)
                 return nil
             }

@@ -82,6 +82,7 @@ extension AMQPConnection {
         let answer = Answer<Void>()
         self.inbox.append(.declareAgain(answer))
         let timer = Task {
+            // A broker that is away declares nothing, and says nothing of it.
             try await Task.sleep(until: deadline, clock: .continuous)
             answer.give(.failure(AMQPError(code: .timeout, message: "nothing was declared in time")))
         }

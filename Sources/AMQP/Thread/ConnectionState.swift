@@ -156,6 +156,7 @@ final class ConnectionState: Sendable {
         }
         if let now { return now }
         let timer = Task {
+            // Until the caller gives up: a broker that is away says nothing.
             try await Task.sleep(for: timeout)
             let late = AMQPError(code: .timeout, message: "the broker did not answer in time")
             answer.give(.failure(self.lastError ?? late))

@@ -35,6 +35,7 @@ final class ClientFigures: Service {
         while !Task.isCancelled, !Task.isShuttingDownGracefully {
             try? await cancelWhenGracefulShutdown {
                 if (try? await self.store.ping()) != nil { self.lastAnswer.withLockedValue { $0 = .now } }
+                // A server that is lost does not tell; it is asked.
                 try await Task.sleep(for: Self.interval)
             }
         }

@@ -68,6 +68,7 @@ struct RoleBeat: Service {
                     }
                     isTold = true
                 }
+                // A sign of life: that time passes is what it is about.
                 try? await Task.sleep(for: pause)
             }
         }

@@ -55,6 +55,7 @@ struct MigrationRun: Sendable {
                 self.report(.waitsForAnother(holder: holder, since: .now - start))
                 nextReport = .now + Self.glance * Self.glancesBetweenReports
             }
+            // Asked, not waited for: who waits for the lock cannot tell who holds it.
             try await Task.sleep(for: Self.glance / 5)
         }
     }

@@ -82,6 +82,7 @@ struct MigrationSteps: Sendable {
                 told = .now
                 self.run.report(.batches(title, rows: state.rows, estimate: table.estimate, since: told - start))
             }
+            // The roles beside it have a third of the time to themselves.
             try await Task.sleep(for: took / 2)
         }
         self.run.report(.batches(title, rows: state.rows, estimate: state.rows, since: .now - start))

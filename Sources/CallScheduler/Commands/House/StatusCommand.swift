@@ -73,6 +73,7 @@ struct StatusCommand: AsyncParsableCommand {
             if self.watch {
                 Console.line()
                 Console.line("\(Date().formatted(.iso8601)), again every \(self.every) s; Ctrl-C ends it")
+                // People read it; nothing tells that a figure has changed.
                 try await Task.sleep(for: .seconds(self.every))
             }
         } while self.watch
